@@ -1,0 +1,129 @@
+"""Checkpoints: safetensors with the configuration as JSON in the metadata.
+
+Never unpickles: reference `.pth` files are read with `weights_only=True`.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from gfocc_core.config import Config, ConfigError
+from gfocc_core.model import GaussianFlowNetwork
+from gfocc_core.reference_weights import ImportedReference, import_reference_state_dict
+
+__all__ = [
+    "CheckpointError",
+    "ImportedReference",
+    "import_reference_checkpoint",
+    "import_reference_state_dict",
+    "load_checkpoint",
+    "save_checkpoint",
+]
+
+CONFIG_KEY = "gfocc_config"
+FORMAT_KEY = "gfocc_format"
+FORMAT_VERSION = "1"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, damaged, or does not fit its own configuration."""
+
+
+def save_checkpoint(path: str | Path, state_dict: dict[str, Tensor], config: Config) -> None:
+    """Write network weights and their configuration, atomically (a crash leaves the old file)."""
+    path = Path(path)
+    metadata = {CONFIG_KEY: config.to_json(), FORMAT_KEY: FORMAT_VERSION}
+    content = save({k: v.detach().cpu().contiguous() for k, v in state_dict.items()}, metadata)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load_checkpoint(path: str | Path) -> tuple[GaussianFlowNetwork, Config]:
+    """Build the network of a checkpoint, on the CPU.
+
+    Raises:
+        CheckpointError: no such file, not safetensors, no or wrong configuration, or tensors
+            that do not fit it (their names are listed).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint '{path}' does not exist")
+    try:
+        with safe_open(path, framework="pt") as stream:
+            metadata = stream.metadata() or {}
+            state_dict = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"checkpoint '{path}' is not a safetensors file: {error}") from error
+    if CONFIG_KEY not in metadata:
+        raise CheckpointError(f"checkpoint '{path}' holds no gfocc configuration")
+    if metadata.get(FORMAT_KEY) != FORMAT_VERSION:
+        raise CheckpointError(
+            f"checkpoint '{path}' has format '{metadata.get(FORMAT_KEY)}', "
+            f"this version reads '{FORMAT_VERSION}'"
+        )
+    try:
+        config = Config.from_json(metadata[CONFIG_KEY])
+        network = GaussianFlowNetwork(config.model, config.grid)
+    except ConfigError as error:
+        raise CheckpointError(f"checkpoint '{path}': {error}") from error
+    _fit(network, state_dict, path)
+    return network, config
+
+
+def import_reference_checkpoint(path: str | Path, heads: int = 8) -> ImportedReference:
+    """Read a reference `.pth` file (`{'state_dict': ...}` or the bare dictionary).
+
+    Raises:
+        CheckpointError: missing file, a file that needs unpickling of code, or foreign content.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint '{path}' does not exist")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise CheckpointError(f"checkpoint '{path}' cannot be read safely: {error}") from error
+    if isinstance(content, dict):
+        content = content.get("state_dict", content)
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise CheckpointError(f"checkpoint '{path}' holds no state_dict")
+    try:
+        return import_reference_state_dict(content, heads)
+    except ValueError as error:
+        raise CheckpointError(f"checkpoint '{path}': {error}") from error
+
+
+def _fit(network: GaussianFlowNetwork, state_dict: dict[str, Tensor], path: Path) -> None:
+    expected = network.state_dict()
+    wrong = [
+        f"{name}: {list(state_dict[name].shape)} in the file, {list(expected[name].shape)} wanted"
+        for name in expected.keys() & state_dict.keys()
+        if state_dict[name].shape != expected[name].shape
+    ]
+    missing = [f"{name}: missing" for name in expected.keys() - state_dict.keys()]
+    unknown = [f"{name}: unknown" for name in state_dict.keys() - expected.keys()]
+    problems = sorted(wrong + missing + unknown)
+    if problems:
+        shown = "; ".join(problems[:5]) + (" ..." if len(problems) > 5 else "")
+        raise CheckpointError(
+            f"checkpoint '{path}' does not fit its configuration, {len(problems)} tensors differ: {shown}"
+        )
+    network.load_state_dict(state_dict)

@@ -1,0 +1,78 @@
+"""The one way to voxelize: picks the backend, handles batches, turns densities into labels."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gfocc_core.config import OccupancyConfig
+from gfocc_core.gaussians import Gaussians
+from gfocc_core.grid import VoxelGrid
+from gfocc_core.taxonomy import FREE_ID
+from gfocc_core.voxelizer.reference import voxelize_reference
+
+VoxelizerBackend = Literal["auto", "reference"]
+
+
+def voxelize(
+    gaussians: Gaussians,
+    grid: VoxelGrid,
+    neighborhood: int = 4,
+    backend: VoxelizerBackend = "auto",
+) -> tuple[Tensor, Tensor]:
+    """Splat Gaussians into voxels (ALGORITHM 6).
+
+    A Gaussian with a NaN or infinite property, a scale that is not positive or a zero
+    quaternion contributes nothing.
+
+    Args:
+        gaussians: N Gaussians in the grid's frame, with or without one batch dimension B.
+        neighborhood: a Gaussian reaches this many voxels from its own, on each axis.
+        backend: "reference" is plain torch; "auto" picks the fastest that can run.
+
+    Returns:
+        density [(B,) X, Y, Z], clamped to 0..1, and logits [(B,) X, Y, Z, K]. Both are differentiable.
+
+    Raises:
+        ValueError: negative neighborhood, unknown backend or too many dimensions.
+    """
+    if neighborhood < 0:
+        raise ValueError(f"neighborhood must be >= 0, got {neighborhood}")
+    if backend not in ("auto", "reference"):
+        raise ValueError(f"backend must be 'auto' or 'reference', got '{backend}'")
+    if gaussians.means.ndim not in (2, 3):
+        raise ValueError(
+            f"gaussians.means must be [N, 3] or [B, N, 3], got {list(gaussians.means.shape)}"
+        )
+    if gaussians.means.ndim == 2:
+        return voxelize_reference(gaussians, grid, neighborhood)
+    items = [
+        voxelize_reference(gaussians.item(index), grid, neighborhood)
+        for index in range(gaussians.means.shape[0])
+    ]
+    return torch.stack([density for density, _ in items]), torch.stack([it for _, it in items])
+
+
+def voxelize_labels(
+    gaussians: Gaussians,
+    grid: VoxelGrid,
+    config: OccupancyConfig,
+    backend: VoxelizerBackend = "auto",
+) -> tuple[Tensor, Tensor]:
+    """Splat and classify in one call.
+
+    Returns:
+        labels uint8 [(B,) X, Y, Z] (Occ3D ids, 17 free) and the cleaned density [(B,) X, Y, Z].
+    """
+    density, logits = voxelize(gaussians, grid, config.neighborhood, backend)
+    return classify(density, logits, config)
+
+
+def classify(density: Tensor, logits: Tensor, config: OccupancyConfig) -> tuple[Tensor, Tensor]:
+    """Labels uint8 [..., X, Y, Z] and density with the floor and ceiling of ALGORITHM 6 applied."""
+    density = torch.where(density < config.density_floor, 0, density)
+    density[..., config.ceiling_index :] = 0
+    best = (logits.argmax(-1) + 1).to(torch.uint8)
+    return torch.where(density >= config.threshold, best, FREE_ID), density

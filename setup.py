@@ -1,0 +1,80 @@
+"""Install both Python packages, the ROS 2 resources and the commands.
+
+Metadata lives here and not in pyproject.toml because colcon's ament_python build reads it
+through setuptools as old as 59 (Ubuntu 22.04).
+"""
+
+from glob import glob
+
+from setuptools import find_packages, setup
+
+PACKAGE = "gfocc_ros"
+COMMANDS = {
+    "occupancy_node": "gfocc_ros.occupancy_node:main",
+    "nuscenes_to_rosbag": "gfocc_ros.nuscenes_to_rosbag:main",
+    "play_rosbag": "gfocc_ros.play_rosbag:main",
+    "gfocc_demo": "gfocc_ros.demo:main",
+}
+ROS_MESSAGES = (
+    "builtin-interfaces",
+    "diagnostic-msgs",
+    "geometry-msgs",
+    "lifecycle-msgs",
+    "nav-msgs",
+    "rosgraph-msgs",
+    "sensor-msgs",
+    "std-msgs",
+    "std-srvs",
+    "visualization-msgs",
+)
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="Camera-only 3D semantic occupancy from temporal Gaussians, live in ROS 2.",
+    license="Apache-2.0",
+    maintainer="gfocc maintainers",
+    maintainer_email="gfocc@users.noreply.github.com",
+    python_requires=">=3.10",
+    packages=find_packages(include=["gfocc_core*", "gfocc_ros*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+        (f"share/{PACKAGE}/launch", glob("launch/*.launch.py")),
+        (f"share/{PACKAGE}/config", glob("config/*.yaml")),
+        (f"share/{PACKAGE}/rviz", glob("rviz/*.rviz")),
+        # ros2 run and launch_ros look here; pip itself only fills bin/
+        (f"lib/{PACKAGE}", sorted(glob("packaging/executables/*"))),
+    ],
+    entry_points={"console_scripts": [f"{name}={target}" for name, target in COMMANDS.items()]},
+    install_requires=[
+        "dacite>=1.8",
+        "numpy<2",
+        "opencv-python-headless<5",
+        "pillow>=9.4",
+        "pyyaml",
+        "safetensors>=0.4",
+        "timm>=1.0",
+        "torch>=2.4",
+        "torchvision>=0.19",
+    ],
+    extras_require={
+        "data": ["nuscenes-devkit>=1.1.11", "rosbags>=0.10", "rich"],
+        "ros-wheels": [
+            "ros-kilted-rclpy",
+            "ros-kilted-rmw-fastrtps-cpp",
+            "ros-kilted-ament-index-python",
+            *(f"ros-kilted-{name}" for name in ROS_MESSAGES),
+        ],
+        "dev": [
+            "hypothesis",
+            "import-linter",
+            "mcap",
+            "mypy",
+            "pytest>=8",
+            "ruff",
+            "types-PyYAML",
+        ],
+    },
+    zip_safe=False,
+)
