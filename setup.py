@@ -59,7 +59,7 @@ setup(
         "torchvision>=0.19",
     ],
     extras_require={
-        "data": ["nuscenes-devkit>=1.1.11", "rosbags>=0.10", "rich"],
+        "data": ["nuscenes-devkit>=1.1.11", "pyquaternion", "rich", "rosbags>=0.11"],
         "ros-wheels": [
             "ros-kilted-rclpy",
             "ros-kilted-rmw-fastrtps-cpp",
@@ -71,6 +71,7 @@ setup(
             "import-linter",
             "mcap",
             "mypy",
+            "scipy",
             "pytest>=8",
             "ruff",
             "types-PyYAML",

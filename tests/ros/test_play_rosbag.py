@@ -1,0 +1,539 @@
+"""The player: a bag goes out over real DDS, from a process of its own to subscribers here."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosgraph_msgs.msg import Clock
+
+from gfocc_core.data.scenes import open_nuscenes
+from gfocc_ros.bag_messages import offered_qos
+from gfocc_ros.bag_publishers import message_class, playback_qos
+from gfocc_ros.bag_recording import RecordedTopic
+from gfocc_ros.nuscenes_to_rosbag import convert_scene
+from gfocc_ros.play_rosbag import main
+from tests.nuscenes_fixture import SCENES, write_nuscenes
+
+pytestmark = pytest.mark.ros
+
+ROOT = Path(__file__).resolve().parents[2]
+LATCHED = QoSProfile(depth=10, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+QUEUE = QoSProfile(depth=500)
+
+
+@dataclass(frozen=True)
+class Bag:
+    path: Path
+    stamps: dict[str, list[int]]
+    """Log times in nanoseconds by topic."""
+    cdr: dict[str, list[bytes]]
+    types: dict[str, str]
+
+    @property
+    def duration_s(self) -> float:
+        stamps = [stamp for own in self.stamps.values() for stamp in own]
+        return (max(stamps) - min(stamps)) / 1e9
+
+    @property
+    def start_ns(self) -> int:
+        return min(own[0] for own in self.stamps.values())
+
+
+def padded(cdr: bytes) -> bytes:
+    """The bytes as DDS may carry them: a payload is filled up to a multiple of 4."""
+    return cdr + bytes(-len(cdr) % 4)
+
+
+def load(path: Path) -> Bag:
+    stamps: dict[str, list[int]] = defaultdict(list)
+    cdr: dict[str, list[bytes]] = defaultdict(list)
+    with AnyReader([path]) as reader:
+        types = {connection.topic: connection.msgtype for connection in reader.connections}
+        for connection, stamp_ns, data in reader.messages():
+            stamps[connection.topic].append(stamp_ns)
+            cdr[connection.topic].append(padded(bytes(data)))
+    return Bag(path, dict(stamps), dict(cdr), types)
+
+
+@pytest.fixture(scope="module")
+def bags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bag]:
+    """One second of the synthetic drive, per storage."""
+    folder = tmp_path_factory.mktemp("bags")
+    dataset = write_nuscenes(folder / "nuscenes", scenes=SCENES[:1])
+    nusc = open_nuscenes(dataset.root, dataset.version)
+    for storage in ("mcap", "sqlite3"):
+        convert_scene(nusc, SCENES[0], folder / storage, storage)
+    return {storage: load(folder / storage) for storage in ("mcap", "sqlite3")}
+
+
+@pytest.fixture
+def bag(bags: dict[str, Bag]) -> Bag:
+    return bags["mcap"]
+
+
+class Listener:
+    """Subscribers in this process that note the bytes they receive, and when."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.received: dict[str, list[tuple[float, bytes]]] = defaultdict(list)
+        self.news = threading.Condition()
+
+    def subscribe(self, topic: str, type_name: str, qos: QoSProfile = QUEUE) -> None:
+        def note(data: bytes) -> None:
+            with self.news:
+                self.received[topic].append((time.monotonic(), padded(bytes(data))))
+                self.news.notify_all()
+
+        self.node.create_subscription(message_class(type_name), topic, note, qos, raw=True)
+
+    def subscribe_all(self, bag: Bag) -> None:
+        for topic, type_name in bag.types.items():
+            self.subscribe(topic, type_name, LATCHED if topic == "/tf_static" else QUEUE)
+
+    def wait(self, topic: str, count: int, timeout_s: float = 15.0) -> list[bytes]:
+        """The bytes of the first `count` messages of a topic, once they are here."""
+        with self.news:
+            arrived = self.news.wait_for(lambda: len(self.received[topic]) >= count, timeout_s)
+            assert arrived, f"{len(self.received[topic])} of {count} messages on {topic}"
+            return [data for _, data in self.received[topic][:count]]
+
+    def bytes_of(self, topic: str) -> list[bytes]:
+        with self.news:
+            return [data for _, data in self.received[topic]]
+
+    def times_of(self, topic: str) -> list[float]:
+        with self.news:
+            return [moment for moment, _ in self.received[topic]]
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    context = Context()
+    rclpy.init(context=context)
+    node = Node("listener", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    yield Listener(node)
+    executor.shutdown()
+    thread.join(timeout=5)
+    node.destroy_node()
+    context.try_shutdown()
+
+
+@contextmanager
+def player(*words: object) -> Iterator[subprocess.Popen[str]]:
+    """The command as a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gfocc_ros.play_rosbag", *map(str, words)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def finish(process: subprocess.Popen[str], timeout_s: float = 30.0) -> tuple[str, str]:
+    """(stdout, stderr) of a player that must end by itself, well."""
+    out, err = process.communicate(timeout=timeout_s)
+    assert process.returncode == 0, err
+    return out, err
+
+
+def stop(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """(stdout, stderr) of a player that is interrupted once it has played what matters."""
+    process.send_signal(signal.SIGINT)
+    return finish(process, timeout_s=5)
+
+
+def wait_until_it_publishes(listener: Listener, topic: str) -> None:
+    """Wait until a player shows up on the graph."""
+    deadline = time.monotonic() + 15
+    while not listener.node.count_publishers(topic):
+        assert time.monotonic() < deadline, f"nobody publishes {topic}"
+        time.sleep(0.05)
+
+
+def stamps_of(type_name: str, messages: list[bytes]) -> list[int]:
+    """Stamps in nanoseconds inside serialised messages."""
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    stamps = []
+    for data in messages:
+        message: Any = store.deserialize_cdr(data, type_name)
+        stamp = message.clock if hasattr(message, "clock") else message.header.stamp
+        stamps.append(stamp.sec * 1_000_000_000 + stamp.nanosec)
+    return stamps
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_everything_arrives_unchanged_and_in_time(
+    bags: dict[str, Bag], listener: Listener, storage: str
+) -> None:
+    bag = bags[storage]
+    listener.subscribe_all(bag)
+    with player(bag.path) as process:
+        out, err = finish(process)
+    assert err == ""
+    assert f"played {sum(map(len, bag.cdr.values()))} messages" in out
+    offsets = []
+    for topic, expected in bag.cdr.items():
+        assert listener.wait(topic, len(expected)) == expected
+        assert listener.bytes_of(topic) == expected
+        due = [(stamp - bag.start_ns) / 1e9 for stamp in bag.stamps[topic]]
+        if topic != "/tf_static":  # its one message may arrive while subscribers still match
+            offsets += np.subtract(listener.times_of(topic), due).tolist()
+    lateness = np.subtract(offsets, np.median(offsets))
+    assert np.abs(lateness).max() < 0.4
+    assert np.abs(lateness).mean() < 0.1
+
+
+def test_rate_scales_the_time_between_messages(bag: Bag, listener: Listener) -> None:
+    topic = "/cam_back/camera_info"
+    listener.subscribe(topic, bag.types[topic])
+    stamps = bag.stamps[topic]
+    span_s = (stamps[-1] - stamps[0]) / 1e9
+    with player(bag.path, "--rate", 4) as process:
+        listener.wait(topic, len(stamps))
+        stop(process)
+    times = listener.times_of(topic)
+    assert 0.7 * span_s / 4 < times[-1] - times[0] < 0.7 * span_s
+
+
+def test_late_subscriber_gets_the_static_transforms(bag: Bag, listener: Listener) -> None:
+    early, late = "/cam_front/camera_info", "/tf_static"
+    listener.subscribe(early, bag.types[early])
+    with player(bag.path, "--rate", 0.5) as process:
+        listener.wait(early, 1)
+        listener.subscribe(late, bag.types[late], LATCHED)
+        assert listener.wait(late, 1) == bag.cdr[late]
+        assert len(listener.bytes_of(early)) < len(bag.cdr[early])  # while it still plays
+        stop(process)
+
+
+def test_playing_waits_for_a_subscriber(bag: Bag, listener: Listener) -> None:
+    with player(bag.path, "--wait", 20, "--rate", 4) as process:
+        wait_until_it_publishes(listener, "/tf")
+        time.sleep(1.0)
+        assert process.poll() is None
+        listener.subscribe_all(bag)
+        _, err = finish(process)
+    assert err == ""
+    for topic, expected in bag.cdr.items():
+        assert listener.wait(topic, len(expected)) == expected
+
+
+def test_without_subscribers_it_plays_after_the_wait_and_says_so(bag: Bag) -> None:
+    began = time.monotonic()
+    with player(bag.path, "--wait", 0.3, "--rate", 10) as process:
+        out, err = finish(process)
+    assert time.monotonic() - began < 10 - 0.3  # the default wait is 10 s
+    assert f"played {sum(map(len, bag.cdr.values()))} messages" in out
+    assert err.count("\n") == 1
+    assert f"nobody listens to {', '.join(sorted(bag.types))}\n" in err
+
+
+def test_subscriber_that_asks_for_more_than_was_recorded_is_reported(
+    bag: Bag, listener: Listener
+) -> None:
+    topic = "/cam_front/image_rect/compressed"
+    listener.subscribe(topic, bag.types[topic], LATCHED)
+    with player(bag.path, "--wait", 1.5, "--rate", 10) as process:
+        _, err = finish(process)
+    assert f"1 of 1 subscribers of {topic} cannot hear it" in err
+    assert listener.bytes_of(topic) == []
+
+
+def test_loop_starts_over_until_ctrl_c(bag: Bag, listener: Listener) -> None:
+    topic = "/cam_back/camera_info"
+    listener.subscribe(topic, bag.types[topic])
+    once = bag.cdr[topic]
+    with player(bag.path, "--loop", "--rate", 4) as process:
+        listener.wait(topic, 2 * len(once) + 1)
+        out, err = stop(process)
+    assert err == ""
+    assert "played" in out
+    received = listener.bytes_of(topic)
+    assert received[: 2 * len(once)] == once + once
+    stamps = stamps_of(bag.types[topic], received)
+    assert stamps[len(once)] < stamps[len(once) - 1]
+
+
+def test_ctrl_c_while_waiting_for_subscribers_ends_cleanly(bag: Bag, listener: Listener) -> None:
+    with player(bag.path, "--wait", 60) as process:
+        wait_until_it_publishes(listener, "/tf")
+        out, err = stop(process)
+    assert "played 0 messages" in out
+    assert err == ""
+
+
+def test_clock_ticks_evenly_and_with_every_message(bag: Bag, listener: Listener) -> None:
+    listener.subscribe("/clock", "rosgraph_msgs/msg/Clock")
+    topic = "/cam_back/image_rect/compressed"  # its last message is the bag's last
+    listener.subscribe(topic, bag.types[topic])
+    with player(bag.path, "--clock") as process:
+        listener.wait(topic, len(bag.cdr[topic]))
+        stop(process)
+    clock = stamps_of("rosgraph_msgs/msg/Clock", listener.bytes_of("/clock"))
+    assert clock == sorted(clock)
+    assert {stamp for own in bag.stamps.values() for stamp in own} <= set(clock)
+    assert len(set(clock)) >= 100 * bag.duration_s
+    assert max(np.diff(clock)) <= 10_000_000  # of bag time: 100 Hz
+    assert (clock[0], clock[-1]) == (bag.start_ns, max(max(own) for own in bag.stamps.values()))
+
+
+def test_topics_can_be_remapped(bag: Bag, listener: Listener) -> None:
+    topic = "/cam_back/camera_info"
+    listener.subscribe("/renamed", bag.types[topic])
+    with player(bag.path, "--rate", 4, "--ros-args", "-r", f"{topic}:=/renamed") as process:
+        assert listener.wait("/renamed", len(bag.cdr[topic])) == bag.cdr[topic]
+        stop(process)
+
+
+@pytest.fixture
+def strange_bag(tmp_path: Path) -> Callable[[bool], Path]:
+    """A bag with a topic of a type that no package has, alone or beside a known one."""
+
+    def write(alone: bool) -> Path:
+        store = get_typestore(Stores.ROS2_HUMBLE)
+        store.register(get_types_from_msg("int32 value", "strange_msgs/msg/Thing"))
+        path = tmp_path / "strange"
+        with Writer(path, version=8, storage_plugin=StoragePlugin.SQLITE3) as writer:
+            odd = writer.add_connection("/odd", "strange_msgs/msg/Thing", typestore=store)
+            thing = store.types["strange_msgs/msg/Thing"](value=3)
+            writer.write(odd, 10, store.serialize_cdr(thing, "strange_msgs/msg/Thing"))
+            if not alone:
+                known = writer.add_connection("/known", "std_msgs/msg/String", typestore=store)
+                text = store.types["std_msgs/msg/String"](data="hello")
+                writer.write(known, 20, store.serialize_cdr(text, "std_msgs/msg/String"))
+        return path
+
+    return write
+
+
+def test_unknown_type_is_skipped_with_a_warning(
+    strange_bag: Callable[[bool], Path], listener: Listener
+) -> None:
+    listener.subscribe("/known", "std_msgs/msg/String")
+    with player(strange_bag(False)) as process:
+        listener.wait("/known", 1)
+        out, err = stop(process)
+    assert err.count("\n") == 1
+    assert "'/odd' skipped: message type 'strange_msgs/msg/Thing' is not installed" in err
+    assert "played 1 messages" in out
+
+
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command wrote on stderr, which must be one line."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1, captured.err
+    return captured.err
+
+
+def test_only_unknown_types_are_an_error(
+    strange_bag: Callable[[bool], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(strange_bag(True))]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert "no topic of the bag can be published" in lines[1]
+
+
+def nothing(path: Path) -> None:
+    """Leave no bag there."""
+
+
+def text_file(path: Path) -> None:
+    path.write_text("hello")
+
+
+def broken_mcap(path: Path) -> None:
+    path.mkdir()
+    (path / "metadata.yaml").write_text("rosbag2_bagfile_information: {version: 5}")
+
+
+def broken_yaml(path: Path) -> None:
+    path.mkdir()
+    (path / "metadata.yaml").write_text("{{{")
+
+
+def empty_bag(path: Path) -> None:
+    with Writer(path, version=8, storage_plugin=StoragePlugin.MCAP):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (nothing, "does not exist"),
+        (Path.mkdir, "is not a bag that can be read"),
+        (text_file, "is not a bag that can be read"),
+        (broken_mcap, "is not a bag that can be read"),
+        (broken_yaml, "is not a bag that can be read"),
+        (empty_bag, "holds no message"),
+    ],
+)
+def test_what_is_no_bag_is_one_line_and_exit_code_2(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    make: Callable[[Path], None],
+    said: str,
+) -> None:
+    path = tmp_path / "bag"
+    make(path)
+    assert main([str(path)]) == 2
+    line = error_line(capsys)
+    assert said in line
+    assert str(path) in line
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_damaged_bag_is_one_line_and_exit_code_2(
+    bags: dict[str, Bag], tmp_path: Path, capsys: pytest.CaptureFixture[str], storage: str
+) -> None:
+    path = tmp_path / "bag"
+    path.mkdir()
+    for source in bags[storage].path.iterdir():
+        whole = source.read_bytes()
+        cut = whole if source.suffix == ".yaml" else whole[: len(whole) // 2]
+        (path / source.name).write_bytes(cut)
+    assert main([str(path), "--wait", "0", "--rate", "1000"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1].startswith("play_rosbag: error: ")
+    assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--rate", "0"], "--rate must be a positive number, got 0.0"),
+        (["--rate", "-1"], "--rate must be a positive number, got -1.0"),
+        (["--rate", "nan"], "--rate must be a positive number, got nan"),
+        (["--rate", "inf"], "--rate must be a positive number, got inf"),
+        (["--rate", "fast"], "--rate: invalid float value: 'fast'"),
+        (["--wait", "-1"], "--wait must be 0 or more seconds, got -1.0"),
+        (["--backwards"], "--backwards"),
+    ],
+)
+def test_bad_argument_is_one_line_and_exit_code_2(
+    bag: Bag, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([str(bag.path), *words])
+    assert caught.value.code == 2
+    assert said in error_line(capsys)
+
+
+@pytest.mark.parametrize("option", [["-r", "nonsense"], ["--nonsense"]])
+def test_impossible_ros_argument_is_one_line_and_exit_code_2(bag: Bag, option: list[str]) -> None:
+    with player(bag.path, "--ros-args", *option) as process:
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert err.startswith("play_rosbag: error: ")
+    assert err.count("\n") == 1
+    assert "nonsense" in err
+
+
+def test_the_bags_own_clock_gives_way_to_the_players(tmp_path: Path, listener: Listener) -> None:
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    path = tmp_path / "bag"
+    clock_type, text_type = "rosgraph_msgs/msg/Clock", "std_msgs/msg/String"
+    with Writer(path, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        recorded = writer.add_connection("/clock", clock_type, typestore=store)
+        text = writer.add_connection("/text", text_type, typestore=store)
+        time_type = store.types["builtin_interfaces/msg/Time"]
+        strange = store.types[clock_type](clock=time_type(sec=77, nanosec=0))
+        writer.write(recorded, 0, store.serialize_cdr(strange, clock_type))
+        hello = store.types[text_type](data="hello")
+        writer.write(text, 100_000_000, store.serialize_cdr(hello, text_type))
+    listener.subscribe("/clock", "rosgraph_msgs/msg/Clock")
+    listener.subscribe("/text", text_type)
+    with player(path, "--clock") as process:
+        listener.wait("/text", 1)
+        _, err = stop(process)
+    assert "own /clock skipped" in err
+    clock = stamps_of(clock_type, listener.bytes_of("/clock"))
+    assert clock[-1] == 100_000_000
+    assert max(clock) == 100_000_000
+
+
+def test_installed_types_are_found_and_others_are_named() -> None:
+    assert message_class("rosgraph_msgs/msg/Clock") is Clock
+    for name in ("rosgraph_msgs/msg/Nothing", "no_such_msgs/msg/Thing", "os", "os/path/join"):
+        with pytest.raises(ValueError, match=name):
+            message_class(name)
+
+
+def recorded(*offered: Qos, messages: int = 3) -> RecordedTopic:
+    return RecordedTopic("/topic", "std_msgs/msg/String", offered, messages)
+
+
+def test_recorded_qos_is_offered_again() -> None:
+    best_effort = offered_qos(5)._replace(
+        reliability=QosReliability.BEST_EFFORT, deadline=QosTime(2, 5)
+    )
+    found = playback_qos(recorded(best_effort, best_effort._replace(depth=7)))
+    assert found.reliability == QoSReliabilityPolicy.BEST_EFFORT
+    assert found.durability == QoSDurabilityPolicy.VOLATILE
+    assert found.deadline.nanoseconds == 2_000_000_005
+    latched = playback_qos(recorded(offered_qos(1, latched=True), messages=40))
+    assert latched.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL
+    assert latched.depth >= 40  # a late subscriber gets them all
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        (),
+        (offered_qos(1, latched=True), offered_qos(1)),
+        (
+            offered_qos(0)._replace(
+                history=QosHistory.UNKNOWN,
+                reliability=QosReliability.UNKNOWN,
+                durability=QosDurability.SYSTEM_DEFAULT,
+                liveliness=QosLiveliness.UNKNOWN,
+            ),
+        ),
+    ],
+    ids=["nothing-recorded", "publishers-disagreed", "unknown-to-us"],
+)
+def test_unclear_qos_becomes_reliable_and_volatile(offered: tuple[Qos, ...]) -> None:
+    found = playback_qos(recorded(*offered))
+    assert found.reliability == QoSReliabilityPolicy.RELIABLE
+    assert found.durability == QoSDurabilityPolicy.VOLATILE
+    assert found.depth > 0
