@@ -144,7 +144,13 @@ class CameraView:
         Returns:
             Positions [..., C, N, 2] as fractions of the input's width and height, and
             visibility [..., C, N] (in front of the camera, inside the input, camera valid).
+
+        Computes in float32 under autocast too: half precision would miss by pixels.
         """
+        with torch.autocast(points.device.type, enabled=False):
+            return self._project(points)
+
+    def _project(self, points: Tensor) -> tuple[Tensor, Tensor]:
         in_camera = transform_points(self.cam_from_ego, points.unsqueeze(-3))
         depth = in_camera[..., 2:]
         on_image = (in_camera @ self.intrinsics.transpose(-1, -2))[..., :2]

@@ -17,7 +17,7 @@ from gfocc_core.checkpoint import load_checkpoint
 from gfocc_core.config import Config
 from gfocc_core.frame import Frame, Occupancy
 from gfocc_core.gaussians import Gaussians
-from gfocc_core.geometry import CameraView
+from gfocc_core.geometry import CameraRig, CameraView
 from gfocc_core.grid import VoxelGrid
 from gfocc_core.model import GaussianFlowNetwork, Memory
 from gfocc_core.preprocess import preprocess
@@ -64,6 +64,26 @@ class OccupancyPredictor:
     def reset(self) -> None:
         """Forget the past; the next frame starts a new memory."""
         self.state = None
+
+    def warm_up(self) -> float:
+        """Run one blank frame, so that the first real one is not slow; returns seconds. Resets."""
+        started = time.perf_counter()
+        count, size = self.config.model.cameras, self.config.image
+        matrix = torch.tensor(
+            [[size.width, 0.0, size.width / 2], [0.0, size.width, size.height / 2], [0.0, 0.0, 1.0]]
+        )
+        rig = CameraRig(
+            names=tuple(f"blank_{index}" for index in range(count)),
+            intrinsics=matrix.expand(count, 3, 3),
+            ego_from_cam=torch.eye(4).expand(count, 4, 4),
+            image_sizes=((size.height, size.width),) * count,
+        )
+        blank = torch.zeros(size.height, size.width, 3, dtype=torch.uint8)
+        pose = torch.eye(4, dtype=torch.float64)
+        for stamp_ns in (0, 1):  # without memory, then with it
+            self.predict(Frame((blank,) * count, rig, pose, stamp_ns, (True,) * count))
+        self.reset()
+        return time.perf_counter() - started
 
     @torch.inference_mode()
     def predict(self, frame: Frame, *, velocity: bool = False) -> Occupancy:

@@ -35,7 +35,7 @@ fi
 wanted=$({
     "$python" -c 'import sys; print(sys.version, sys.base_prefix)'
     echo "$PWD" "$ros"
-    find setup.py setup.cfg package.xml packaging launch config rviz resource -type f |
+    find setup.py setup.cfg pyproject.toml packaging -type f |
         LC_ALL=C sort | xargs sha256sum
 } | sha256sum)
 [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && exit 0
@@ -53,6 +53,12 @@ if ! "$venv/bin/python" -c 'import tf2_msgs' 2>/dev/null; then
     command -v g++ >/dev/null || fail "tf2_msgs must be compiled, and g++ is missing: apt install g++"
     "$venv/bin/pip" install --quiet ./packaging/tf2_msgs
 fi
+# an editable install leaves data_files out; link them, as colcon's --symlink-install does
+share=$venv/share/gfocc_ros
+mkdir -p "$share" "$venv/lib/gfocc_ros" "$venv/share/ament_index/resource_index/packages"
+ln -sfn "$PWD/launch" "$PWD/config" "$PWD/rviz" "$PWD/package.xml" "$share/"
+ln -sf "$PWD/resource/gfocc_ros" "$venv/share/ament_index/resource_index/packages/"
+ln -sf "$PWD"/packaging/executables/* "$venv/lib/gfocc_ros/"
 "$venv/bin/python" -c 'import torch, rclpy, tf2_msgs.msg, gfocc_ros' ||
     fail "the installed packages do not import; remove $venv and try again"
 echo "$wanted" >"$stamp"

@@ -33,8 +33,9 @@ class PositionEncoding(nn.Module):
         )
 
     def forward(self, means: Tensor) -> Tensor:
-        """[..., 3] metres, ego frame -> [..., C]"""
-        return self.layers((means - self.lower) / self.extent)
+        """[..., 3] metres, ego frame -> [..., C]; float32 under autocast too (bf16 is 0.3 m coarse)."""
+        with torch.autocast(means.device.type, enabled=False):
+            return self.layers((means - self.lower) / self.extent)
 
 
 class DecoderBlock(nn.Module):

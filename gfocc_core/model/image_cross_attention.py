@@ -112,7 +112,7 @@ def _sample(values: list[Tensor], reference: Tensor, offsets: Tensor, weights: T
     total = reference.new_zeros(())
     for index, value in enumerate(values):
         grid = positions[:, :, index].transpose(0, 1)
-        sampled = F.grid_sample(value, grid.to(value.dtype), align_corners=False)
+        sampled = F.grid_sample(value.float(), grid, align_corners=False)
         weight = weights[:, :, index].transpose(0, 1).unsqueeze(1)
         total = total + (sampled * weight).sum(-1)
     return total.permute(2, 0, 1).flatten(1)

@@ -13,7 +13,7 @@ from gfocc_core.taxonomy import CLASS_NAMES, COLORS, FREE_ID
 
 BACKGROUND = (245, 245, 245)
 INK = (40, 40, 40)
-LEGEND_WIDTH = 190
+LEGEND_WIDTH = 240
 RING_STEP = 10.0
 """Metres between two distance rings."""
 

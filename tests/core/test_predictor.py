@@ -96,6 +96,13 @@ def test_velocity_is_bounded_by_the_gaussians_own_and_free_of_static_classes(
     assert 0 < float(occupancy.velocity.abs().max()) <= fastest * 1.001
 
 
+def test_warming_up_leaves_no_memory(predictor: OccupancyPredictor, make_frame: MakeFrame) -> None:
+    fresh = predictor.predict(make_frame())
+    predictor.reset()
+    assert predictor.warm_up() > 0
+    assert torch.equal(predictor.predict(make_frame()).density, fresh.density)
+
+
 def test_a_missing_camera_is_left_out(predictor: OccupancyPredictor, make_frame: MakeFrame) -> None:
     frame = make_frame(valid=(True, False, True, True, True, True))
     blank = replace(frame, images=(frame.images[0], torch.zeros(0, 0, 3).byte(), *frame.images[2:]))
