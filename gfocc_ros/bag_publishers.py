@@ -30,8 +30,13 @@ from gfocc_ros.bag_recording import RecordedTopic
 QUEUE_DEPTH = 100
 """Messages kept for a subscriber that is slow for a moment."""
 MAX_LATCHED_DEPTH = 1000
-SETTLE_S = 1.5
-"""Subscriptions of one node are discovered one by one; none may appear for so long before play."""
+SETTLE_S = 4.0
+"""Nothing may have changed for so long before play.
+
+That a publisher counts a subscription as matched does not mean that the subscription knows the
+publisher already, and what it misses until then is lost. Fast DDS repeats an announcement that
+was missed every 3 s.
+"""
 _POLL_S = 0.02
 _NO_DATA = ("/tf", "/tf_static", "/clock")
 _LONGEST_NS = 2**63 - 1

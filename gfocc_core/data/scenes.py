@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nuscenes.nuscenes import NuScenes
+if TYPE_CHECKING:
+    from nuscenes.nuscenes import NuScenes
 
 TABLES: tuple[str, ...] = (
     "category",
@@ -50,6 +51,8 @@ def open_nuscenes(dataroot: Path | str, version: str) -> NuScenes:
         DatasetError: no such dataroot or version, or a table is missing, damaged or does not fit
             the others.
     """
+    from nuscenes.nuscenes import NuScenes  # slow to import, and training does without it
+
     root = Path(dataroot)
     if not root.is_dir():
         raise DatasetError(f"dataroot '{root}' is not a folder")

@@ -272,7 +272,7 @@ def test_subscriber_that_asks_for_more_than_was_recorded_is_reported(
 ) -> None:
     topic = "/cam_front/image_rect/compressed"
     listener.subscribe(topic, bag.types[topic], LATCHED)
-    with player(bag.path, "--wait", 1.5, "--rate", 10) as process:
+    with player(bag.path, "--wait", 3, "--rate", 10) as process:
         _, err = finish(process)
     assert f"1 of 1 subscribers of {topic} cannot hear it" in err
     assert listener.bytes_of(topic) == []
