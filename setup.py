@@ -59,7 +59,22 @@ setup(
         "torchvision>=0.19",
     ],
     extras_require={
-        "data": ["nuscenes-devkit>=1.1.11", "pyquaternion", "rich", "rosbags>=0.11"],
+        "data": [
+            "backports.zstd",
+            "msgspec>=0.18",
+            "nuscenes-devkit>=1.1.11",
+            "pyquaternion",
+            "rich",
+            "rosbags>=0.11",
+            "simplejpeg>=1.8",
+        ],
+        "train": [
+            "jsonargparse[signatures]>=4.30",
+            "lightning>=2.5",
+            "tensorboard",
+            "torchmetrics>=1.4",
+        ],
+        "train-gpu": ["gsplat>=1.5"],
         "ros-wheels": [
             "ros-kilted-rclpy",
             "ros-kilted-rmw-fastrtps-cpp",

@@ -21,7 +21,7 @@ if [ -n "${ROS_DISTRO:-}" ]; then
     "$python" -c 'import rclpy' 2>/dev/null ||
         fail "ROS 2 $ROS_DISTRO is sourced, but $("$python" -V 2>&1) at $(command -v "$python") cannot import rclpy; name ROS's own Python with PYTHON=/usr/bin/python3"
     ros="ROS 2 $ROS_DISTRO of this shell"
-    extras=data,dev
+    extras=data,train,dev
 else
     # a ROS made of wheels restarts Python once with its own library path and marks that here;
     # inherited from another venv both would be wrong
@@ -29,7 +29,7 @@ else
         unset _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
     fi
     ros="ROS 2 Kilted from PyPI"
-    extras=data,dev,ros-wheels
+    extras=data,train,dev,ros-wheels
 fi
 
 wanted=$({

@@ -18,7 +18,16 @@ from gfocc_core.grid import OCC3D_GRID, VoxelGrid
 from gfocc_core.taxonomy import FREE_ID
 
 # What numpy raises on a damaged archive or on a file of another kind.
-_DAMAGE = (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Learning from weak 2D labels: losses, unrolled memory, Lightning module, schedule, EMA, export."""

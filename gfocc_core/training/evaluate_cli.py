@@ -1,0 +1,98 @@
+"""The command line of training/evaluate.py."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from gfocc_core.checkpoint import CheckpointError
+from gfocc_core.config import ConfigError
+from gfocc_core.data.scenes import DatasetError, keyframe_tokens, open_nuscenes, scene_names
+from gfocc_core.data.splits import scene_splits
+from gfocc_core.predictor import OccupancyPredictor
+from gfocc_core.training.evaluation import (
+    OnlinePredictions,
+    Predictions,
+    SavedPredictions,
+    evaluate,
+    score_table,
+)
+
+if TYPE_CHECKING:
+    from nuscenes.nuscenes import NuScenes
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the table; returns 2 with one line on stderr when something given cannot be used."""
+    arguments = _parse(argv)
+    try:
+        _run(arguments)
+    except (DatasetError, CheckpointError, ConfigError, ValueError) as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="evaluate", description="Score occupancy against Occ3D ground truth."
+    )
+    parser.add_argument("--dataroot", type=Path, required=True, help="nuScenes schema, with gts/")
+    parser.add_argument("--version", required=True, help="its version, e.g. v1.0-trainval")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--checkpoint", type=Path, help="safetensors checkpoint to run")
+    source.add_argument("--predictions", type=Path, help="folder of saved predictions to score")
+    scenes = parser.add_mutually_exclusive_group()
+    scenes.add_argument("--split", help="split to score, e.g. val; default: every scene")
+    scenes.add_argument("--scenes", nargs="+", help="names of the scenes to score")
+    parser.add_argument("--save-predictions", type=Path, help="folder to write <token>.npz into")
+    parser.add_argument("--json", type=Path, help="file to write the scores to")
+    parser.add_argument("--neighborhood", type=int, help="voxel reach of a Gaussian")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<number>")
+    return parser.parse_args(argv)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    nusc = open_nuscenes(arguments.dataroot, arguments.version)
+    scenes = arguments.scenes or _scenes_of(nusc, arguments.split)
+    total = sum(len(keyframe_tokens(nusc, scene)) for scene in scenes)
+    columns = ("scoring", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("", total=total)
+        scores = evaluate(
+            nusc,
+            scenes,
+            _predictions(arguments),
+            save_to=arguments.save_predictions,
+            on_keyframe=lambda: progress.advance(task),
+        )
+    print(score_table(scores))
+    if arguments.json is not None:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(scores.to_json() + "\n")
+
+
+def _predictions(arguments: argparse.Namespace) -> Predictions:
+    if arguments.predictions is not None:
+        return SavedPredictions(arguments.predictions)
+    predictor = OccupancyPredictor.from_checkpoint(arguments.checkpoint, arguments.device)
+    if arguments.neighborhood is not None:
+        occupancy = replace(predictor.config.occupancy, neighborhood=arguments.neighborhood)
+        predictor.config = replace(predictor.config, occupancy=occupancy)
+    return OnlinePredictions(predictor)
+
+
+def _scenes_of(nusc: NuScenes, split: str | None) -> tuple[str, ...]:
+    names = scene_names(nusc)
+    if split is None:
+        return names
+    splits = scene_splits(Path(nusc.table_root), names)
+    if split not in splits:
+        known = ", ".join(sorted(splits)) or "no split at all"
+        raise DatasetError(f"split '{split}' has no scene in this dataset, which has: {known}")
+    return splits[split]
