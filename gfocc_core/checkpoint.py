@@ -5,9 +5,7 @@ Never unpickles: reference `.pth` files are read with `weights_only=True`.
 
 from __future__ import annotations
 
-import os
 import pickle
-import tempfile
 from pathlib import Path
 
 import torch
@@ -15,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from gfocc_core.atomic_file import write_atomically
 from gfocc_core.config import Config, ConfigError
 from gfocc_core.model import GaussianFlowNetwork
 from gfocc_core.reference_weights import ImportedReference, import_reference_state_dict
@@ -43,17 +42,7 @@ def save_checkpoint(path: str | Path, state_dict: dict[str, Tensor], config: Con
     metadata = {CONFIG_KEY: config.to_json(), FORMAT_KEY: FORMAT_VERSION}
     content = save({k: v.detach().cpu().contiguous() for k, v in state_dict.items()}, metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomically(path, lambda stream: stream.write(content))
 
 
 def load_checkpoint(path: str | Path) -> tuple[GaussianFlowNetwork, Config]:

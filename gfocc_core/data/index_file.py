@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from gfocc_core.data.atomic_file import write_atomically
+from gfocc_core.atomic_file import write_atomically
 from gfocc_core.data.scenes import DatasetError
 
 FORMAT = "gfocc-index"

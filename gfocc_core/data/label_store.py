@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from gfocc_core.data.atomic_file import write_atomically
+from gfocc_core.atomic_file import write_atomically
 from gfocc_core.data.label_codec import decode_labels, encode_labels
 from gfocc_core.data.weak_labels import LabelStoreError, StoreHeader, WeakLabels
 

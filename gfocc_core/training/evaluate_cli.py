@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from gfocc_core.atomic_file import write_atomically
 from gfocc_core.checkpoint import CheckpointError
 from gfocc_core.config import ConfigError
 from gfocc_core.data.scenes import DatasetError, keyframe_tokens, open_nuscenes, scene_names
@@ -74,7 +75,8 @@ def _run(arguments: argparse.Namespace) -> None:
     print(score_table(scores))
     if arguments.json is not None:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(scores.to_json() + "\n")
+        text = (scores.to_json() + "\n").encode()
+        write_atomically(arguments.json, lambda stream: stream.write(text))
 
 
 def _predictions(arguments: argparse.Namespace) -> Predictions:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gfocc_core.atomic_file import write_atomically
 from gfocc_core.data.frames import REFERENCE_CHANNEL, load_frame
 from gfocc_core.data.occ3d import occ3d_path, read_occ3d
 from gfocc_core.data.scenes import DatasetError, get_record, keyframe_tokens
@@ -125,14 +124,10 @@ def evaluate(
 def save_labels(folder: Path, token: str, labels: Tensor) -> None:
     """Write `<folder>/<token>.npz`, atomically."""
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".npz")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            np.savez_compressed(stream, labels=labels.cpu().numpy())
-        os.replace(temporary, folder / f"{token}.npz")
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    values = labels.cpu().numpy()
+    write_atomically(
+        folder / f"{token}.npz", lambda stream: np.savez_compressed(stream, labels=values)
+    )
 
 
 def score_table(scores: Scores) -> str:

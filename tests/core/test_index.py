@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from nuscenes.nuscenes import NuScenes
 from nuscenes.utils.splits import create_splits_scenes
 
-from gfocc_core.data.atomic_file import write_atomically
+from gfocc_core.atomic_file import write_atomically
 from gfocc_core.data.frames import NUSCENES_CAMERAS, load_frame
 from gfocc_core.data.index import SceneIndex
 from gfocc_core.data.index_file import read_index, stays_inside, write_index

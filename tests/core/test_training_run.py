@@ -12,11 +12,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gfocc_core.data.index import SceneIndex
 from gfocc_core.data.label_store import LabelStore
+from gfocc_core.data.occ3d import occ3d_path
 from gfocc_core.predictor import OccupancyPredictor
 from tests.conftest import ROOT
 from tests.core.conftest import MakeFrame
@@ -205,6 +207,27 @@ def test_accumulated_batches_make_one_step(options: dict[str, object], tmp_path:
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "last.safetensors").is_file()
+
+
+def test_3d_supervision_adds_its_loss_where_there_is_ground_truth(
+    options: dict[str, object], tmp_path: Path
+) -> None:
+    dataroot = Path(str(options["data.dataroot"]))
+    index = SceneIndex.load(Path(str(options["data.index"])), dataroot)
+    random = np.random.default_rng(0)
+    for position, token in enumerate(index.tokens):
+        path = occ3d_path(dataroot, index.scene_at(position), token)
+        path.parent.mkdir(parents=True)
+        semantics = random.integers(0, 18, (200, 200, 16)).astype(np.uint8)
+        mask = random.random(semantics.shape) < 0.1
+        np.savez(path, semantics=semantics, mask_lidar=mask, mask_camera=mask)
+    out = tmp_path / "run"
+    done = run({**options, "loss.occupancy_weight": 0.5, "run.max_steps": 2}, out)
+    assert done.returncode == 0, done.stderr
+    parts = [losses(out, f"train/{name}") for name in ("semantic", "depth", "occupancy", "loss")]
+    assert min(parts[2].values()) > 0.5
+    for step in (0, 1):
+        assert parts[3][step] == pytest.approx(sum(part[step] for part in parts[:3]), rel=1e-5)
 
 
 def test_validation_keeps_the_best_weights(options: dict[str, object], tmp_path: Path) -> None:
