@@ -128,7 +128,7 @@ def _parse() -> argparse.Namespace:
 @torch.no_grad()
 def _evaluate(learner: OccupancyLearner, batch: dict[str, object], truth: Path) -> Fit:
     learner.eval()
-    gaussians = run_clip(learner.network, learner._clip(batch))
+    gaussians = run_clip(learner.network, learner.clip(batch))
     rendered = learner.render(gaussians, batch)
     semantics, depth = drop_far_labels(
         batch["label_semantics"], batch["label_depth"], learner.loss.max_depth

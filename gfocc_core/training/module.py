@@ -94,7 +94,7 @@ class OccupancyLearner(lightning.LightningModule):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses of a batch by name, and the gradient's way to the network."""
-        gaussians = run_clip(self.network, self._clip(batch))
+        gaussians = run_clip(self.network, self.clip(batch))
         rendered = self.render(gaussians, batch)
         semantics, depth = drop_far_labels(
             batch["label_semantics"], batch["label_depth"], self.loss.max_depth
@@ -150,7 +150,8 @@ class OccupancyLearner(lightning.LightningModule):
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
-    def _clip(self, batch: Batch) -> Clip:
+    def clip(self, batch: Batch) -> Clip:
+        """The images and poses of a batch, normalised."""
         count = batch["images"].shape[1]
         view = CameraView(
             cam_from_ego=invert_transform(batch["ego_from_cam"]),
