@@ -5,7 +5,8 @@
 BIN := .venv/bin
 PYTEST_FLAGS ?=
 DEMO_FLAGS := $(if $(DATAROOT),--dataroot $(DATAROOT)) $(if $(VERSION),--version $(VERSION)) \
-	$(if $(SCENE),--scene $(SCENE)) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
+	$(if $(SCENE),--scene $(SCENE)) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT)) \
+	$(if $(SEED),--seed $(SEED)) $(if $(FRAMES),--frames $(FRAMES))
 
 install:
 	@packaging/install.sh

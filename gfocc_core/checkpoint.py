@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,6 +22,7 @@ from gfocc_core.reference_weights import ImportedReference, import_reference_sta
 __all__ = [
     "CheckpointError",
     "ImportedReference",
+    "StoredPrecision",
     "import_reference_checkpoint",
     "import_reference_state_dict",
     "load_checkpoint",
@@ -36,11 +38,36 @@ class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged, or does not fit its own configuration."""
 
 
-def save_checkpoint(path: str | Path, state_dict: dict[str, Tensor], config: Config) -> None:
-    """Write network weights and their configuration, atomically (a crash leaves the old file)."""
+StoredPrecision = Literal["float32", "float16"]
+"""How a checkpoint stores its matrices; loading always gives float32 networks."""
+
+_KEPT_EXACT = frozenset({"initial_means"})
+"""Matrices in metres: float16 would move a Gaussian 30 m away by up to 8 mm."""
+
+
+def save_checkpoint(
+    path: str | Path,
+    state_dict: dict[str, Tensor],
+    config: Config,
+    *,
+    precision: StoredPrecision = "float32",
+) -> None:
+    """Write network weights and their configuration, atomically (a crash leaves the old file).
+
+    Args:
+        precision: float16 halves the file: weight matrices and convolutions are rounded, while
+            vectors (norms, biases, running statistics) and the Gaussians' means stay as they are.
+
+    Raises:
+        CheckpointError: a weight is too large for float16; nothing is written.
+    """
     path = Path(path)
     metadata = {CONFIG_KEY: config.to_json(), FORMAT_KEY: FORMAT_VERSION}
-    content = save({k: v.detach().cpu().contiguous() for k, v in state_dict.items()}, metadata)
+    stored = {
+        name: _stored(name, tensor.detach().cpu().contiguous(), precision)
+        for name, tensor in state_dict.items()
+    }
+    content = save(stored, metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda stream: stream.write(content))
 
@@ -98,6 +125,15 @@ def import_reference_checkpoint(path: str | Path, heads: int = 8) -> ImportedRef
         return import_reference_state_dict(content, heads)
     except ValueError as error:
         raise CheckpointError(f"checkpoint '{path}': {error}") from error
+
+
+def _stored(name: str, tensor: Tensor, precision: StoredPrecision) -> Tensor:
+    if precision == "float32" or tensor.ndim < 2 or name in _KEPT_EXACT:
+        return tensor
+    rounded = tensor.half()
+    if bool((rounded.isinf() & tensor.isfinite()).any()):
+        raise CheckpointError(f"'{name}' does not fit float16, it reaches {tensor.abs().max():g}")
+    return rounded
 
 
 def _fit(network: GaussianFlowNetwork, state_dict: dict[str, Tensor], path: Path) -> None:

@@ -61,12 +61,14 @@ class ModelConfig:
     dropout: float = 0.1
     flow_horizon: int = 6
     """The flow head knows the steps -flow_horizon to flow_horizon."""
+    temporal_attention: bool = True
+    """False: a decoder without memory; every frame stands alone."""
 
     def __post_init__(self) -> None:
         sizes = {
             name: value
             for name, value in asdict(self).items()
-            if name not in ("backbone", "dropout")
+            if name not in ("backbone", "dropout", "temporal_attention")
         }
         _require_positive("model", sizes)
         if self.channels % self.heads:
@@ -167,7 +169,9 @@ PRESETS: dict[str, Config] = {
             inducing_points=128,
             gaussians=2400,
         ),
-        image=ImageConfig(height=128, width=352),
+        image=ImageConfig(
+            height=128, width=352, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0)
+        ),
     ),
 }
 """`paper` has the paper's exact sizes; `tiny` runs at 2 Hz and more on two CPU cores."""

@@ -6,6 +6,7 @@ import functools
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 
 import rclpy
 from nav_msgs.msg import OccupancyGrid
@@ -15,6 +16,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, PointCloud2
 
 from gfocc_core.frame import Frame
 from gfocc_ros.camera_stream import StampedImage
+from gfocc_ros.demo_poses import RememberedPoses
 from gfocc_ros.drops import DropCounters
 from gfocc_ros.frame_assembler import ImageSet
 from gfocc_ros.frame_builder import FrameBuilder, ImageMessage
@@ -26,25 +28,49 @@ REMEMBERED_IMAGES = 40
 TF_TIMEOUT_S = 1.0
 
 
+@dataclass(frozen=True)
+class Output:
+    """One cloud of the node, and the images it was made from."""
+
+    cloud: PointCloud2
+    image_set: ImageSet[ImageMessage]
+    latency_ms: float | None
+    """From the arrival of the reference camera's image here; None if that never came."""
+
+    @property
+    def stamp_ns(self) -> int:
+        return self.image_set.stamp_ns
+
+
 class DemoCollector:
     """Subscribes like any other program; spins in its own thread until closed."""
 
     def __init__(
-        self, cameras: tuple[str, ...], reference_camera: str, fixed_frame: str, base_frame: str
+        self,
+        cameras: tuple[str, ...],
+        reference_camera: str,
+        *,
+        fixed_frame: str,
+        base_frame: str,
+        slop_s: float,
     ) -> None:
-        self.clouds: list[PointCloud2] = []
-        self.grids: list[OccupancyGrid] = []
-        self.latencies_ms: list[float] = []
+        self.outputs: list[Output] = []
+        self.grids = 0
         self.frames = 0
+        """Images of the reference camera: frames that the node could have made."""
         self._cameras, self._reference = cameras, reference_camera
+        self._slop_ns = round(slop_s * 1e9)
         self._images: dict[str, deque[StampedImage[ImageMessage]]] = {
             camera: deque(maxlen=REMEMBERED_IMAGES) for camera in cameras
         }
         self._infos: dict[str, CameraInfo] = {}
         self._arrivals: dict[int, float] = {}
+        self._learned = 0
         self._node = rclpy.create_node("gfocc_demo")
-        self._poses = TransformPoses(
-            self._node, fixed_frame=fixed_frame, base_frame=base_frame, timeout_s=TF_TIMEOUT_S
+        self._poses = RememberedPoses(
+            TransformPoses(
+                self._node, fixed_frame=fixed_frame, base_frame=base_frame, timeout_s=TF_TIMEOUT_S
+            )
         )
         self._subscribe()
         self._executor = SingleThreadedExecutor()
@@ -59,22 +85,17 @@ class DemoCollector:
         )
         return listening and self._node.count_publishers("/occupancy/occupancy") > 0
 
-    def frame_of(self, cloud: PointCloud2, slop_s: float) -> Frame | None:
-        """The images, calibration and poses that a cloud was made from, as they came over DDS."""
-        stamp_ns = nanoseconds_from_stamp(cloud.header.stamp)
-        nearest = {
-            camera: min(images, key=lambda image: abs(image.stamp_ns - stamp_ns))
-            for camera, images in self._images.items()
-            if images
-        }
-        chosen = {
-            camera: image
-            for camera, image in nearest.items()
-            if abs(image.stamp_ns - stamp_ns) <= slop_s * 1e9
-        }
+    def learn_poses(self) -> None:
+        """Look up the poses of new outputs while tf has them; call it every second or so."""
+        while self._learned < len(self.outputs):
+            self._poses.learn(self.outputs[self._learned].image_set, self._infos)
+            self._learned += 1
+
+    def frame_of(self, output: Output) -> Frame | None:
+        """The images, calibration and poses that an output was made from, as they came over DDS."""
         builder = FrameBuilder(self._cameras, 1, self._poses, DropCounters())
         try:
-            return builder.build(ImageSet(stamp_ns, 0.0, chosen, 0), self._infos)
+            return builder.build(output.image_set, self._infos)
         finally:
             builder.close()
 
@@ -99,7 +120,7 @@ class DemoCollector:
                 qos_profile_sensor_data,
             )
         self._node.create_subscription(PointCloud2, "/occupancy/occupancy", self._on_cloud, 10)
-        self._node.create_subscription(OccupancyGrid, "/occupancy/grid", self.grids.append, 10)
+        self._node.create_subscription(OccupancyGrid, "/occupancy/grid", self._on_grid, 10)
 
     def _spin(self) -> None:
         try:
@@ -115,10 +136,27 @@ class DemoCollector:
             self.frames += 1
 
     def _on_cloud(self, message: PointCloud2) -> None:
-        arrived = self._arrivals.get(nanoseconds_from_stamp(message.header.stamp))
-        if arrived is not None:
-            self.latencies_ms.append((time.monotonic() - arrived) * 1e3)
-        self.clouds.append(message)
+        now, stamp_ns = time.monotonic(), nanoseconds_from_stamp(message.header.stamp)
+        arrived = self._arrivals.get(stamp_ns)
+        latency_ms = None if arrived is None else (now - arrived) * 1e3
+        self.outputs.append(Output(message, self._images_around(stamp_ns), latency_ms))
+
+    def _on_grid(self, message: OccupancyGrid) -> None:
+        self.grids += 1
+
+    def _images_around(self, stamp_ns: int) -> ImageSet[ImageMessage]:
+        """Each camera's image nearest to a stamp, as the node chooses them."""
+        nearest = {
+            camera: min(images, key=lambda image: abs(image.stamp_ns - stamp_ns))
+            for camera, images in self._images.items()
+            if images
+        }
+        chosen = {
+            camera: image
+            for camera, image in nearest.items()
+            if abs(image.stamp_ns - stamp_ns) <= self._slop_ns
+        }
+        return ImageSet(stamp_ns, 0.0, chosen, 0)
 
 
 def _image_topic(camera: str) -> str:

@@ -21,7 +21,7 @@ if [ -n "${ROS_DISTRO:-}" ]; then
     "$python" -c 'import rclpy' 2>/dev/null ||
         fail "ROS 2 $ROS_DISTRO is sourced, but $("$python" -V 2>&1) at $(command -v "$python") cannot import rclpy; name ROS's own Python with PYTHON=/usr/bin/python3"
     ros="ROS 2 $ROS_DISTRO of this shell"
-    extras=data,train,dev
+    extras=data,synthetic,train,dev
 else
     # a ROS made of wheels restarts Python once with its own library path and marks that here;
     # inherited from another venv both would be wrong
@@ -29,7 +29,7 @@ else
         unset _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
     fi
     ros="ROS 2 Kilted from PyPI"
-    extras=data,train,dev,ros-wheels
+    extras=data,synthetic,train,dev,ros-wheels
 fi
 
 wanted=$({
@@ -56,7 +56,7 @@ fi
 # an editable install leaves data_files out; link them, as colcon's --symlink-install does
 share=$venv/share/gfocc_ros
 mkdir -p "$share" "$venv/lib/gfocc_ros" "$venv/share/ament_index/resource_index/packages"
-ln -sfn "$PWD/launch" "$PWD/config" "$PWD/rviz" "$PWD/package.xml" "$share/"
+ln -sfn "$PWD/launch" "$PWD/config" "$PWD/rviz" "$PWD/assets" "$PWD/package.xml" "$share/"
 ln -sf "$PWD/resource/gfocc_ros" "$venv/share/ament_index/resource_index/packages/"
 ln -sf "$PWD"/packaging/executables/* "$venv/lib/gfocc_ros/"
 "$venv/bin/python" -c 'import torch, rclpy, tf2_msgs.msg, gfocc_ros' ||

@@ -39,12 +39,14 @@ class PositionEncoding(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Temporal attention, self attention, image cross attention, then the means move."""
+    """Temporal attention (if any), self and image cross attention, then the means move."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         attention = (config.channels, config.heads, config.inducing_points, config.dropout)
-        self.temporal_attention = InducedAttention(*attention)
+        self.temporal_attention = (
+            InducedAttention(*attention) if config.temporal_attention else None
+        )
         self.self_attention = InducedAttention(*attention)
         self.image_attention = ImageCrossAttention(
             config.channels,
@@ -69,7 +71,8 @@ class DecoderBlock(nn.Module):
         view: CameraView,
     ) -> tuple[Tensor, Tensor]:
         """Means [B, N, 3] and position-encoded features [B, N, C], both updated."""
-        features = self.temporal_attention(features, memory)
+        if self.temporal_attention is not None:
+            features = self.temporal_attention(features, memory)
         features = self.self_attention(features, features)
         features = self.image_attention(features, means, levels, view)
         return means + self.rectify(features), features

@@ -49,9 +49,10 @@ class FlowHead(nn.Module):
         """Offsets [B, S, N, 3] in metres, current ego frame, of features [B, N, C] at steps [B, S].
 
         Raises:
-            ValueError: a step lies outside -horizon to horizon.
+            ValueError: a step lies outside -horizon to horizon; checked for steps on the CPU,
+                since looking at a GPU's would stall it.
         """
-        if steps.numel() and int(steps.abs().max()) > self.horizon:
+        if steps.device.type == "cpu" and steps.numel() and int(steps.abs().max()) > self.horizon:
             raise ValueError(
                 f"steps must lie in -{self.horizon} to {self.horizon}, got {steps.tolist()}"
             )

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from gfocc_core.geometry import CameraView
+from gfocc_core.model.deformable_sampling import SamplingProblem, sample_views
 
 
 class ImageCrossAttention(nn.Module):
@@ -60,59 +60,34 @@ class ImageCrossAttention(nn.Module):
             view: how the means project into the input, fields with a leading [B].
         """
         reference, visible = view.project(means)
-        values = [self._value_maps(level, index) for index, level in enumerate(levels)]
-        sizes = [level.shape[-2:] for level in levels]
-        offsets = self._offsets(features, sizes)
+        sizes = tuple((level.shape[-2], level.shape[-1]) for level in levels)
         weights = self.attention_weights(features).unflatten(-1, (self.heads, -1)).softmax(-1)
-        weights = weights.unflatten(-1, (self.levels, self.points))
-
-        seen = torch.zeros_like(features)
-        for batch in range(visible.shape[0]):
-            for camera in range(visible.shape[1]):
-                pairs = visible[batch, camera].nonzero().squeeze(-1)
-                sampled = _sample(
-                    [value[batch, camera] for value in values],
-                    reference[batch, camera, pairs],
-                    offsets[batch, pairs],
-                    weights[batch, pairs],
-                )
-                seen[batch] = seen[batch].index_add(0, pairs, sampled.to(seen.dtype))
-        cameras_seeing = visible.sum(1).clamp(min=1).unsqueeze(-1)
-        updated = self.output(seen / cameras_seeing)
+        seen = sample_views(
+            SamplingProblem(
+                values=self._values(levels),
+                level_sizes=sizes,
+                reference=reference,
+                visible=visible,
+                offsets=self._offsets(features, sizes),
+                weights=weights.unflatten(-1, (self.levels, self.points)),
+            )
+        )
+        updated = self.output(seen.to(features.dtype))
         return self.norm(self.dropout(updated) + features)
 
-    def _value_maps(self, level: Tensor, index: int) -> Tensor:
-        """A level [B, cameras, C, h, w] -> values per head [B, cameras, heads, C / heads, h, w]."""
-        cameras = level.shape[1]
-        tokens = level.permute(0, 1, 3, 4, 2) + self.level_embedding[index]
-        tokens = tokens + self.camera_embedding[:cameras, None, None]
-        return self.value(tokens).unflatten(-1, (self.heads, -1)).permute(0, 1, 4, 5, 2, 3)
+    def _values(self, levels: list[Tensor]) -> Tensor:
+        """Levels [B, cameras, C, h, w] -> values [B, cameras, all positions, heads, C / heads]."""
+        cameras = levels[0].shape[1]
+        tokens = [
+            level.flatten(-2).transpose(-1, -2) + self.level_embedding[index]
+            for index, level in enumerate(levels)
+        ]
+        embedded = torch.cat(tokens, 2) + self.camera_embedding[:cameras, None]
+        return self.value(embedded).unflatten(-1, (self.heads, -1))
 
-    def _offsets(self, features: Tensor, sizes: list[torch.Size]) -> Tensor:
+    def _offsets(self, features: Tensor, sizes: tuple[tuple[int, int], ...]) -> Tensor:
         """Sampling offsets [B, N, heads, levels, points, 2] as fractions of the input."""
         offsets = self.sampling_offsets(features)
         offsets = offsets.unflatten(-1, (self.heads, self.levels, self.points, 2))
         width_height = [[width, height] for height, width in sizes]
         return offsets / offsets.new_tensor(width_height).view(self.levels, 1, 2)
-
-
-def _sample(values: list[Tensor], reference: Tensor, offsets: Tensor, weights: Tensor) -> Tensor:
-    """Weighted bilinear samples of one camera for its P visible Gaussians.
-
-    Args:
-        values: per level [heads, D, h, w].
-        reference: [P, 2] projected positions, fractions of the input.
-        offsets: [P, heads, levels, points, 2] fractions of the input.
-        weights: [P, heads, levels, points].
-
-    Returns:
-        [P, heads * D]
-    """
-    positions = (reference[:, None, None, None] + offsets) * 2 - 1
-    total = reference.new_zeros(())
-    for index, value in enumerate(values):
-        grid = positions[:, :, index].transpose(0, 1)
-        sampled = F.grid_sample(value.float(), grid, align_corners=False)
-        weight = weights[:, :, index].transpose(0, 1).unsqueeze(1)
-        total = total + (sampled * weight).sum(-1)
-    return total.permute(2, 0, 1).flatten(1)

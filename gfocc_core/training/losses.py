@@ -30,13 +30,18 @@ class LossConfig:
     """Cross-entropy weight of ids 1 to 16; None weighs all alike."""
     occupancy_weight: float = 0.0
     """Weight of the 3D supervision; 0 is off."""
+    empty_weight: float = 0.0
+    """Weight of what is rendered on pixels that see past the grid; 0 is off."""
+    empty_depth: float = 60.0
+    """Pixels with a depth label from here on (metres; the grid's far corner is at 57) see past it."""
 
     def __post_init__(self) -> None:
-        for name in ("semantic_weight", "depth_weight", "occupancy_weight"):
+        for name in ("semantic_weight", "depth_weight", "occupancy_weight", "empty_weight"):
             if getattr(self, name) < 0:
                 raise ValueError(f"loss.{name} must be >= 0, got {getattr(self, name)}")
-        if not self.max_depth > 0:
-            raise ValueError(f"loss.max_depth must be positive, got {self.max_depth}")
+        for name in ("max_depth", "empty_depth"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"loss.{name} must be positive, got {getattr(self, name)}")
         if self.class_weights is not None and len(self.class_weights) != NUM_PREDICTED_CLASSES:
             raise ValueError(
                 f"loss.class_weights must have {NUM_PREDICTED_CLASSES} entries, "
@@ -71,12 +76,14 @@ def semantic_loss(
         logits: [..., K] rendered; channel k is id k + 1.
         labels: uint8 [...] Occ3D ids; 0 is ignored.
     """
-    labelled = labels != IGNORED
+    targets = labels.flatten().long() - 1  # IGNORED becomes -1
     weight = None if class_weights is None else logits.new_tensor(class_weights)
-    targets = labels[labelled].long() - 1
-    total = F.cross_entropy(logits[labelled], targets, weight, reduction="sum")
-    count = labelled.sum() if weight is None else weight[targets].sum()
-    return WeightedSum(total, count.to(total))
+    total = F.cross_entropy(
+        logits.flatten(0, -2), targets, weight, reduction="sum", ignore_index=IGNORED - 1
+    )
+    labelled = targets >= 0
+    count = labelled if weight is None else weight[targets.clamp(min=0)] * labelled
+    return WeightedSum(total, count.sum().to(total))
 
 
 def depth_loss(
@@ -84,14 +91,24 @@ def depth_loss(
 ) -> WeightedSum:
     """Error of rendered depth [...] over pixels whose depth label [...] (metres) is positive."""
     labelled = labels > 0
-    predicted, wanted = depth[labelled], labels[labelled].to(depth.dtype)
-    if error == "squared":
-        errors = (predicted - wanted).square()
-    elif error == "absolute":
-        errors = (predicted - wanted).abs()
+    wanted = labels.to(depth.dtype)
+    if error == "log":
+        wanted = torch.where(labelled, wanted, 1)
+        difference = depth.clamp(min=1e-2).log() - wanted.log()
     else:
-        errors = (predicted.clamp(min=1e-2).log() - wanted.log()).square()
-    return WeightedSum(errors.sum(), labelled.sum().to(depth))
+        difference = depth - wanted
+    errors = difference.abs() if error == "absolute" else difference.square()
+    return WeightedSum((errors * labelled).sum(), labelled.sum().to(depth))
+
+
+def empty_loss(alpha: Tensor, depth: Tensor, empty_depth: float) -> WeightedSum:
+    """Rendered opacity [...] where the depth label [...] (metres) says the view is free so far.
+
+    A monocular depth network sees the sky as very far away, so this also clears the sky, which
+    the semantic and depth losses leave alone.
+    """
+    empty = depth >= empty_depth
+    return WeightedSum((alpha * empty).sum(), empty.sum().to(alpha))
 
 
 def occupancy_loss(

@@ -21,6 +21,7 @@ from gfocc_core.training.losses import (
     WeightedSum,
     depth_loss,
     drop_far_labels,
+    empty_loss,
     occupancy_loss,
     semantic_loss,
 )
@@ -60,6 +61,7 @@ class OccupancyLearner(lightning.LightningModule):
         self.seed, self.use_flow = seed, use_flow
         self.freeze_batch_norm, self.renderer = freeze_batch_norm, renderer
         self.network = GaussianFlowNetwork(config.model, config.grid, pretrained_backbone)
+        self._last: tuple[Tensor, list[str]] = torch.zeros(()), []
         self.register_buffer("mean", torch.tensor(config.image.mean).view(3, 1, 1), False)
         self.register_buffer("std", torch.tensor(config.image.std).view(3, 1, 1), False)
 
@@ -81,10 +83,16 @@ class OccupancyLearner(lightning.LightningModule):
         )
         losses = self.losses(batch)
         total = sum(losses.values(), torch.zeros((), device=self.device))
-        if not bool(torch.isfinite(total)):
-            raise NonFiniteLossError(self.global_step, list(batch["token"]))
+        self._last = total.detach(), list(batch["token"])
         self._log("train", losses | {"loss": total}, len(batch["token"]))
         return total
+
+    def on_after_backward(self) -> None:
+        # Here and not in training_step: asking the GPU for the loss before backward is on its way
+        # would leave it idle.
+        loss, tokens = self._last
+        if not bool(torch.isfinite(loss)):
+            raise NonFiniteLossError(self.global_step, tokens)
 
     def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
         losses = self.losses(batch)
@@ -106,6 +114,9 @@ class OccupancyLearner(lightning.LightningModule):
         if self.loss.depth_weight:
             error = depth_loss(rendered.depth, depth, self.loss.depth_error)
             losses["depth"] = self.loss.depth_weight * self._mean(error)
+        if self.loss.empty_weight:
+            empty = empty_loss(rendered.alpha, batch["label_depth"], self.loss.empty_depth)
+            losses["empty"] = self.loss.empty_weight * self._mean(empty)
         if self.loss.occupancy_weight:
             losses["occupancy"] = self.loss.occupancy_weight * self._occupancy(gaussians, batch)
         return losses

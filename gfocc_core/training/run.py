@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import json
 import logging
+import platform
+from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 
 import lightning
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+import torch
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, Timer
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from gfocc_core.atomic_file import write_atomically
 from gfocc_core.training.config import TrainingConfig
 from gfocc_core.training.data_module import LabelledClips
 from gfocc_core.training.ema import MovingAverage
 from gfocc_core.training.export import CheckpointExport
+from gfocc_core.training.imagenet_weights import (
+    BACKBONE,
+    load_imagenet_weights,
+    normalises_as_trained,
+)
 from gfocc_core.training.module import NonFiniteLossError, OccupancyLearner
 
 RESUME_FILE = "last.ckpt"
 """Everything a run needs to go on: weights, optimizer, schedule, average, sampler position."""
 CULPRITS_FILE = "non_finite_loss.json"
+SUMMARY_FILE = "summary.json"
+"""What the finished run was: steps, minutes, device, configuration."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +49,7 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     Raises:
         RunError: run.out holds a run and resume is not asked for, or the other way round; the
             loss became NaN or infinite (the batch's tokens are then in CULPRITS_FILE).
+        ImagenetWeightsError: they are asked for and not installed.
         DatasetError: index, images or labels cannot be used.
     """
     out = config.run.out
@@ -48,6 +61,22 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     data = LabelledClips(config)
     lightning.seed_everything(config.run.seed, verbose=False)
+    learner = _learner(config, pretrained=config.pretrained_backbone and not resume)
+    average, timer = MovingAverage(), Timer(verbose=False)
+    trainer = _trainer(config, average, timer)
+    try:
+        trainer.fit(learner, data, ckpt_path=str(checkpoint) if resume else None, weights_only=True)
+    except NonFiniteLossError as error:
+        culprits = out / CULPRITS_FILE
+        culprits.write_text(json.dumps({"error": str(error), "tokens": error.tokens}))
+        raise RunError(f"{error}; tokens saved in '{culprits}'") from error
+    if trainer.is_global_zero:
+        _write_summary(config, trainer, timer.time_elapsed() / 60)
+    return out / CheckpointExport.LAST
+
+
+def _learner(config: TrainingConfig, *, pretrained: bool) -> OccupancyLearner:
+    packaged = pretrained and config.network.model.backbone == BACKBONE
     learner = OccupancyLearner(
         config.network,
         config.loss,
@@ -55,24 +84,42 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
         seed=config.run.seed,
         use_flow=config.use_flow,
         freeze_batch_norm=config.freeze_batch_norm,
-        pretrained_backbone=config.pretrained_backbone,
+        pretrained_backbone=pretrained and not packaged,
     )
-    average = MovingAverage()
-    trainer = _trainer(config, average)
-    try:
-        trainer.fit(learner, data, ckpt_path=str(checkpoint) if resume else None, weights_only=True)
-    except NonFiniteLossError as error:
-        culprits = out / CULPRITS_FILE
-        culprits.write_text(json.dumps({"error": str(error), "tokens": error.tokens}))
-        raise RunError(f"{error}; tokens saved in '{culprits}'") from error
-    return out / CheckpointExport.LAST
+    if packaged:
+        load_imagenet_weights(learner.network.encoder)
+        if not normalises_as_trained(config.network.image):
+            _log.warning(
+                "the ImageNet weights of %s were trained with another network.image.mean and .std",
+                BACKBONE,
+            )
+    # Lightning keeps the modes it finds: without this, frozen batch norms would never be frozen.
+    return learner.train()
 
 
-def _trainer(config: TrainingConfig, average: MovingAverage) -> lightning.Trainer:
+def _write_summary(config: TrainingConfig, trainer: lightning.Trainer, minutes: float) -> None:
+    root = trainer.strategy.root_device
+    summary = {
+        "steps": trainer.global_step,
+        "epochs": trainer.current_epoch,
+        "minutes": minutes,
+        "device": torch.cuda.get_device_name(root) if root.type == "cuda" else platform.machine(),
+        "processes": trainer.world_size,
+        "batch": config.data.batch_size * config.run.accumulate * trainer.world_size,
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "torch": torch.__version__,
+        "config": asdict(config),
+    }
+    text = json.dumps(summary, indent=1, default=str).encode()
+    write_atomically(config.run.out / SUMMARY_FILE, lambda stream: stream.write(text))
+
+
+def _trainer(config: TrainingConfig, average: MovingAverage, timer: Timer) -> lightning.Trainer:
     run = config.run
     callbacks: list[Callback] = [
-        CheckpointExport(run.out, average),
+        CheckpointExport(run.out, average, run.export_precision),
         average,
+        timer,
         ModelCheckpoint(
             run.out,
             filename="step_{step}",

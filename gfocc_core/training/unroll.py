@@ -24,11 +24,10 @@ class Clip:
     global_from_ego: Tensor
     """[B, T, 4, 4] float64."""
 
-    def frame(self, index: int) -> tuple[Tensor, CameraView]:
-        """Images [B, C, 3, H, W] and view (leading [B]) of one time."""
+    def view_at(self, index: int) -> CameraView:
+        """The view (leading [B]) of one time."""
         fields = ("cam_from_ego", "intrinsics", "affine", "shift", "valid")
-        view = replace(self.view, **{f: getattr(self.view, f)[:, index] for f in fields})
-        return self.images[:, index], view
+        return replace(self.view, **{f: getattr(self.view, f)[:, index] for f in fields})
 
 
 def run_clip(network: GaussianFlowNetwork, clip: Clip) -> Gaussians:
@@ -36,18 +35,20 @@ def run_clip(network: GaussianFlowNetwork, clip: Clip) -> Gaussians:
 
     The oldest frame runs twice, as the first frame of a scene does online.
     """
-    count = clip.images.shape[1]
+    present = clip.images.shape[1] - 1
     with torch.no_grad():
         memory: Memory | None = None
-        for index in range(count - 1):
-            images, view = clip.frame(index)
-            levels = network.encode(images)
+        past = network.encode(clip.images[:, :present].flatten(1, 2)) if present else []
+        cameras = clip.images.shape[2]
+        for index in range(present):
+            frame = slice(index * cameras, (index + 1) * cameras)
+            levels = [level[:, frame] for level in past]
+            view = clip.view_at(index)
             if memory is None:
                 memory = _remember(network.decode(levels, view))
             memory = _remember(network.decode(levels, view, memory))
             memory = _advance(memory, clip.global_from_ego, index)
-    images, view = clip.frame(count - 1)
-    levels = network.encode(images)
+    levels, view = network.encode(clip.images[:, present]), clip.view_at(present)
     if memory is None:
         with torch.no_grad():
             memory = _remember(network.decode([level.detach() for level in levels], view))

@@ -11,6 +11,7 @@ from gfocc_core.training.losses import (
     LossConfig,
     depth_loss,
     drop_far_labels,
+    empty_loss,
     occupancy_loss,
     semantic_loss,
 )
@@ -88,3 +89,13 @@ def test_3d_supervision_looks_inside_the_mask_only() -> None:
 def test_bad_options_are_named(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LossConfig(**changes)  # type: ignore[arg-type]
+
+
+def test_empty_loss_is_the_mean_opacity_of_pixels_that_see_past_the_grid() -> None:
+    alpha = torch.tensor([[0.5, 1.0], [0.2, 0.9]])
+    depth = torch.tensor([[100.0, 10.0], [60.0, 0.0]])
+    assert float(empty_loss(alpha, depth, 60.0).mean()) == pytest.approx(0.35)
+
+
+def test_empty_loss_without_far_pixels_is_zero() -> None:
+    assert float(empty_loss(torch.ones(2, 2), torch.ones(2, 2), 60.0).mean()) == 0

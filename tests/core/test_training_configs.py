@@ -9,6 +9,7 @@ import pytest
 from gfocc_core.config import preset
 from gfocc_core.training.cli import _config, training_parser
 from gfocc_core.training.config import TrainingConfig
+from gfocc_core.training.imagenet_weights import BACKBONE, normalises_as_trained
 from gfocc_core.training.losses import LossConfig
 from gfocc_core.training.schedule import OptimizerConfig
 from tests.conftest import ROOT
@@ -45,6 +46,19 @@ def test_tiny_is_the_preset_of_that_name() -> None:
     assert read("tiny.yaml").network == preset("tiny")
 
 
+def test_the_synthetic_run_starts_from_imagenet_and_reads_degraded_labels_of_its_own_splits() -> (
+    None
+):
+    config = read("synthetic_tiny.yaml")
+    assert config.pretrained_backbone
+    assert config.network.model.backbone == BACKBONE
+    assert normalises_as_trained(config.network.image)
+    assert (config.network.image.height, config.network.image.width) == (128, 352)
+    assert (config.data.train_split, config.data.val_split) == ("synthetic_train", "synthetic_val")
+    assert config.loss.occupancy_weight == 0
+    assert config.run.export_precision == "float16"
+
+
 def test_options_override_the_file() -> None:
     config = read("paper.yaml", "--optimizer.learning_rate=0.5", "--data.augmentation.crop=0")
     assert config.optimizer.learning_rate == 0.5
@@ -52,7 +66,9 @@ def test_options_override_the_file() -> None:
     assert config.data.dataroot == Path("d")
 
 
-@pytest.mark.parametrize("name", ["paper.yaml", "paper_no_depth.yaml", "tiny.yaml"])
+@pytest.mark.parametrize(
+    "name", ["paper.yaml", "paper_no_depth.yaml", "tiny.yaml", "synthetic_tiny.yaml"]
+)
 def test_paths_must_be_given(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = ROOT / "training" / "configs" / name
     with pytest.raises(SystemExit) as exit_:

