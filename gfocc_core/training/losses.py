@@ -9,10 +9,18 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from gfocc_core.gaussians import Gaussians
+from gfocc_core.renderer import Rendered
 from gfocc_core.taxonomy import FREE_ID, NUM_PREDICTED_CLASSES
 
 IGNORED = 0
 """Label of a pixel without semantics; depth 0 is a pixel without depth."""
+
+
+_WEIGHTS = (
+    *("semantic_weight", "depth_weight", "occupancy_weight", "empty_weight"),
+    *("spread_weight", "thickness_weight"),
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,12 @@ class LossConfig:
     """Pixels with a label farther than this (metres) lose both labels."""
     class_weights: tuple[float, ...] | None = None
     """Cross-entropy weight of ids 1 to 16; None weighs all alike."""
+    spread_weight: float = 0.0
+    """Weight of how far from the labelled depth a pixel's Gaussians lie; 0 is off."""
+    thickness_weight: float = 0.0
+    """Weight of Gaussians whose thinnest axis exceeds `thickness`; 0 is off."""
+    thickness: float = 0.1
+    """Metres (standard deviation)."""
     occupancy_weight: float = 0.0
     """Weight of the 3D supervision; 0 is off."""
     empty_weight: float = 0.0
@@ -36,10 +50,10 @@ class LossConfig:
     """Pixels with a depth label from here on (metres; the grid's far corner is at 57) see past it."""
 
     def __post_init__(self) -> None:
-        for name in ("semantic_weight", "depth_weight", "occupancy_weight", "empty_weight"):
+        for name in _WEIGHTS:
             if getattr(self, name) < 0:
                 raise ValueError(f"loss.{name} must be >= 0, got {getattr(self, name)}")
-        for name in ("max_depth", "empty_depth"):
+        for name in ("max_depth", "empty_depth", "thickness"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"loss.{name} must be positive, got {getattr(self, name)}")
         if self.class_weights is not None and len(self.class_weights) != NUM_PREDICTED_CLASSES:
@@ -99,6 +113,33 @@ def depth_loss(
         difference = depth - wanted
     errors = difference.abs() if error == "absolute" else difference.square()
     return WeightedSum((errors * labelled).sum(), labelled.sum().to(depth))
+
+
+def spread_loss(rendered: Rendered, labels: Tensor) -> WeightedSum:
+    """How far a pixel's Gaussians lie from its depth label, relative to it: sum w_i (z_i / d - 1)^2.
+
+    The depth loss is content when Gaussians before and behind the surface average out; this one
+    only when each lies on it. From the rendered moments of the depth, so it costs one channel.
+
+    Args:
+        rendered: [...] images.
+        labels: [...] depth in metres; 0 does not count.
+    """
+    labelled = labels > 0
+    wanted = torch.where(labelled, labels, 1).to(rendered.depth.dtype)
+    moments = rendered.depth_squared - 2 * wanted * rendered.depth + wanted**2 * rendered.alpha
+    errors = (moments / wanted**2).clamp(min=0)
+    return WeightedSum((errors * labelled).sum(), labelled.sum().to(errors))
+
+
+def thickness_loss(gaussians: Gaussians, thickness: float) -> Tensor:
+    """Mean excess of the thinnest axis over `thickness` (metres), weighted with the opacity.
+
+    Images see surfaces; what lies behind them is free to swell. Flat Gaussians are the surface
+    prior of 2D splatting (Huang et al., SIGGRAPH 2024), here as a soft limit.
+    """
+    excess = (gaussians.scales.min(-1).values - thickness).clamp(min=0)
+    return (excess * gaussians.opacities).float().mean()
 
 
 def empty_loss(alpha: Tensor, depth: Tensor, empty_depth: float) -> WeightedSum:

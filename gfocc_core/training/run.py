@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from gfocc_core.atomic_file import write_atomically
+from gfocc_core.checkpoint import CheckpointError, load_checkpoint
 from gfocc_core.training.config import TrainingConfig
 from gfocc_core.training.data_module import LabelledClips
 from gfocc_core.training.ema import MovingAverage
@@ -50,6 +51,7 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
         RunError: run.out holds a run and resume is not asked for, or the other way round; the
             loss became NaN or infinite (the batch's tokens are then in CULPRITS_FILE).
         ImagenetWeightsError: they are asked for and not installed.
+        CheckpointError: initial_weights cannot be used, or belong to another network.model.
         DatasetError: index, images or labels cannot be used.
     """
     out = config.run.out
@@ -61,7 +63,7 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     data = LabelledClips(config)
     lightning.seed_everything(config.run.seed, verbose=False)
-    learner = _learner(config, pretrained=config.pretrained_backbone and not resume)
+    learner = _learner(config, fresh=not resume)
     average, timer = MovingAverage(), Timer(verbose=False)
     trainer = _trainer(config, average, timer)
     try:
@@ -75,7 +77,9 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     return out / CheckpointExport.LAST
 
 
-def _learner(config: TrainingConfig, *, pretrained: bool) -> OccupancyLearner:
+def _learner(config: TrainingConfig, *, fresh: bool) -> OccupancyLearner:
+    """The learner with its first weights; those of a run that goes on come from its checkpoint."""
+    pretrained = config.pretrained_backbone and fresh
     packaged = pretrained and config.network.model.backbone == BACKBONE
     learner = OccupancyLearner(
         config.network,
@@ -93,8 +97,22 @@ def _learner(config: TrainingConfig, *, pretrained: bool) -> OccupancyLearner:
                 "the ImageNet weights of %s were trained with another network.image.mean and .std",
                 BACKBONE,
             )
+    if config.initial_weights is not None and fresh:
+        _load_initial_weights(learner, config.initial_weights)
     # Lightning keeps the modes it finds: without this, frozen batch norms would never be frozen.
     return learner.train()
+
+
+def _load_initial_weights(learner: OccupancyLearner, path: Path) -> None:
+    network, config = load_checkpoint(path)
+    wanted = asdict(learner.config.model)
+    other = [name for name, value in asdict(config.model).items() if value != wanted[name]]
+    if other:
+        raise CheckpointError(
+            f"initial_weights '{path}' differ from this run in network.model."
+            + ", network.model.".join(other)
+        )
+    learner.network.load_state_dict(network.state_dict())
 
 
 def _write_summary(config: TrainingConfig, trainer: lightning.Trainer, minutes: float) -> None:

