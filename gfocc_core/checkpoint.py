@@ -27,6 +27,7 @@ __all__ = [
     "import_reference_state_dict",
     "load_checkpoint",
     "save_checkpoint",
+    "with_config",
 ]
 
 CONFIG_KEY = "gfocc_config"
@@ -61,15 +62,12 @@ def save_checkpoint(
     Raises:
         CheckpointError: a weight is too large for float16; nothing is written.
     """
-    path = Path(path)
     metadata = {CONFIG_KEY: config.to_json(), FORMAT_KEY: FORMAT_VERSION}
     stored = {
         name: _stored(name, tensor.detach().cpu().contiguous(), precision)
         for name, tensor in state_dict.items()
     }
-    content = save(stored, metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda stream: stream.write(content))
+    _write(Path(path), stored, metadata)
 
 
 def load_checkpoint(path: str | Path) -> tuple[GaussianFlowNetwork, Config]:
@@ -80,28 +78,28 @@ def load_checkpoint(path: str | Path) -> tuple[GaussianFlowNetwork, Config]:
             that do not fit it (their names are listed).
     """
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"checkpoint '{path}' does not exist")
-    try:
-        with safe_open(path, framework="pt") as stream:
-            metadata = stream.metadata() or {}
-            state_dict = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"checkpoint '{path}' is not a safetensors file: {error}") from error
-    if CONFIG_KEY not in metadata:
-        raise CheckpointError(f"checkpoint '{path}' holds no gfocc configuration")
-    if metadata.get(FORMAT_KEY) != FORMAT_VERSION:
-        raise CheckpointError(
-            f"checkpoint '{path}' has format '{metadata.get(FORMAT_KEY)}', "
-            f"this version reads '{FORMAT_VERSION}'"
-        )
+    state_dict, metadata = _read(path)
     try:
         config = Config.from_json(metadata[CONFIG_KEY])
-        network = GaussianFlowNetwork(config.model, config.grid)
     except ConfigError as error:
         raise CheckpointError(f"checkpoint '{path}': {error}") from error
-    _fit(network, state_dict, path)
-    return network, config
+    return _network_of(config, state_dict, path), config
+
+
+def with_config(path: str | Path, config: Config, out: str | Path) -> None:
+    """Write a checkpoint's tensors, as they are stored, under another configuration, atomically.
+
+    Args:
+        out: written or replaced; may be `path` itself.
+
+    Raises:
+        CheckpointError: as for `load_checkpoint`, or the tensors do not fit `config`; nothing is
+            written.
+    """
+    path = Path(path)
+    state_dict, metadata = _read(path)
+    _network_of(config, state_dict, path)
+    _write(Path(out), state_dict, metadata | {CONFIG_KEY: config.to_json()})
 
 
 def import_reference_checkpoint(path: str | Path, heads: int = 8) -> ImportedReference:
@@ -125,6 +123,41 @@ def import_reference_checkpoint(path: str | Path, heads: int = 8) -> ImportedRef
         return import_reference_state_dict(content, heads)
     except ValueError as error:
         raise CheckpointError(f"checkpoint '{path}': {error}") from error
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors as they are stored, and metadata of this version's format with a configuration."""
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint '{path}' does not exist")
+    try:
+        with safe_open(path, framework="pt") as stream:
+            metadata = stream.metadata() or {}
+            state_dict = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"checkpoint '{path}' is not a safetensors file: {error}") from error
+    if CONFIG_KEY not in metadata:
+        raise CheckpointError(f"checkpoint '{path}' holds no gfocc configuration")
+    if metadata.get(FORMAT_KEY) != FORMAT_VERSION:
+        raise CheckpointError(
+            f"checkpoint '{path}' has format '{metadata.get(FORMAT_KEY)}', "
+            f"this version reads '{FORMAT_VERSION}'"
+        )
+    return state_dict, metadata
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    content = save(tensors, metadata)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda stream: stream.write(content))
+
+
+def _network_of(config: Config, state_dict: dict[str, Tensor], path: Path) -> GaussianFlowNetwork:
+    try:
+        network = GaussianFlowNetwork(config.model, config.grid)
+    except ConfigError as error:
+        raise CheckpointError(f"checkpoint '{path}': {error}") from error
+    _fit(network, state_dict, path)
+    return network
 
 
 def _stored(name: str, tensor: Tensor, precision: StoredPrecision) -> Tensor:

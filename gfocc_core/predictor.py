@@ -22,7 +22,7 @@ from gfocc_core.grid import VoxelGrid
 from gfocc_core.model import GaussianFlowNetwork, Memory
 from gfocc_core.preprocess import preprocess
 from gfocc_core.temporal import TemporalState
-from gfocc_core.voxelizer.api import classify, voxelize
+from gfocc_core.voxelizer.api import classify, voxelize, voxelize_labels
 
 _log = logging.getLogger(__name__)
 
@@ -134,9 +134,7 @@ class OccupancyPredictor:
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         config = self.config.occupancy
         if not with_velocity:
-            density, logits = voxelize(gaussians.item(0), self.grid, config.neighborhood)
-            labels, density = classify(density, logits, config)
-            return labels, density, None
+            return (*voxelize_labels(gaussians.item(0), self.grid, config), None)
         step = torch.ones(1, 1, dtype=torch.long, device=self.device)
         velocities = self.network.flow(gaussians, step)[0, 0] / self.config.temporal.frame_interval
         only = gaussians.item(0)

@@ -91,7 +91,11 @@ class NodeParameters:
         "auto", "Where the network runs: cpu, cuda, cuda:<number>, or auto (cuda if present)."
     )
     density_threshold: float = _parameter(
-        0.05, "A voxel is occupied from this density on.", low=0.0, high=1.0, at_run_time=True
+        -1.0,
+        "A voxel is occupied from this density on; negative: the checkpoint's own threshold.",
+        low=-1.0,
+        high=1.0,
+        at_run_time=True,
     )
     slop_s: float = _parameter(
         0.06,

@@ -60,13 +60,14 @@ class OccupancyPipeline:
     ) -> None:
         self.drops = DropCounters()
         self.density_threshold = parameters.density_threshold
-        """May be changed at any time; holds from the next frame on."""
+        """May be changed at any time; holds from the next frame on. Negative: the checkpoint's."""
         self.frames = 0
         """Frames predicted since the start."""
         self.timings_ms: Mapping[str, float] = {}
         """Where the last frame's time went; `latency` is from the reference image's arrival to
         the end of publishing."""
         self._predictor = predictor
+        self._trained_threshold = predictor.config.occupancy.threshold
         self._publish = publish
         self._assembler: FrameAssembler[ImageMessage] = FrameAssembler(
             _assembler_settings(parameters), self.drops
@@ -113,7 +114,9 @@ class OccupancyPipeline:
             return
         built = time.monotonic()
         config = self._predictor.config
-        occupancy_config = replace(config.occupancy, threshold=self.density_threshold)
+        wanted = self.density_threshold
+        threshold = self._trained_threshold if wanted < 0 else wanted
+        occupancy_config = replace(config.occupancy, threshold=threshold)
         self._predictor.config = replace(config, occupancy=occupancy_config)
         occupancy = self._predictor.predict(frame)
         predicted = time.monotonic()

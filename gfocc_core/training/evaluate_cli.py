@@ -7,12 +7,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
 from gfocc_core.atomic_file import write_atomically
 from gfocc_core.checkpoint import CheckpointError
 from gfocc_core.config import ConfigError
-from gfocc_core.data.scenes import DatasetError, keyframe_tokens, open_nuscenes
+from gfocc_core.data.scenes import DatasetError, open_nuscenes
 from gfocc_core.predictor import OccupancyPredictor, resolve_device
 from gfocc_core.training.baselines import PriorPredictions, untrained_predictor
 from gfocc_core.training.evaluation import (
@@ -22,6 +20,7 @@ from gfocc_core.training.evaluation import (
     evaluate,
     score_table,
 )
+from gfocc_core.training.keyframe_progress import keyframe_progress
 from gfocc_core.training.scene_choice import scenes_of
 
 
@@ -57,6 +56,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--save-predictions", type=Path, help="folder to write <token>.npz into")
     parser.add_argument("--json", type=Path, help="file to write the scores to")
     parser.add_argument("--neighborhood", type=int, help="voxel reach of a Gaussian")
+    parser.add_argument("--threshold", type=float, help="density from which on a voxel is occupied")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<number>")
     return parser.parse_args(argv)
 
@@ -64,16 +64,13 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 def _run(arguments: argparse.Namespace) -> None:
     nusc = open_nuscenes(arguments.dataroot, arguments.version)
     scenes = arguments.scenes or scenes_of(nusc, arguments.split)
-    total = sum(len(keyframe_tokens(nusc, scene)) for scene in scenes)
-    columns = ("scoring", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("", total=total)
+    with keyframe_progress(nusc, scenes, "scoring") as on_keyframe:
         scores = evaluate(
             nusc,
             scenes,
             _predictions(arguments),
             save_to=arguments.save_predictions,
-            on_keyframe=lambda: progress.advance(task),
+            on_keyframe=on_keyframe,
         )
     print(score_table(scores))
     if arguments.json is not None:
@@ -83,15 +80,21 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _predictions(arguments: argparse.Namespace) -> Predictions:
-    if arguments.predictions is not None:
-        return SavedPredictions(arguments.predictions)
-    if arguments.prior is not None:
+    changes = {
+        name: value
+        for name in ("neighborhood", "threshold")
+        if (value := getattr(arguments, name)) is not None
+    }
+    if arguments.checkpoint is None and arguments.untrained is None:
+        if changes:
+            raise ConfigError(f"--{next(iter(changes))} needs --checkpoint or --untrained")
+        if arguments.predictions is not None:
+            return SavedPredictions(arguments.predictions)
         return PriorPredictions(arguments.prior, resolve_device(arguments.device))
     if arguments.untrained is not None:
         predictor = untrained_predictor(arguments.untrained, arguments.device)
     else:
         predictor = OccupancyPredictor.from_checkpoint(arguments.checkpoint, arguments.device)
-    if arguments.neighborhood is not None:
-        occupancy = replace(predictor.config.occupancy, neighborhood=arguments.neighborhood)
-        predictor.config = replace(predictor.config, occupancy=occupancy)
+    occupancy = replace(predictor.config.occupancy, **changes)
+    predictor.config = replace(predictor.config, occupancy=occupancy)
     return OnlinePredictions(predictor)

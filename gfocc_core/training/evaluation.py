@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,20 +12,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from gfocc_core.data.frames import REFERENCE_CHANNEL, load_frame
-from gfocc_core.data.lidar_positions import lidar_positions
-from gfocc_core.data.occ3d import Occ3dLabels, occ3d_path, read_occ3d
-from gfocc_core.data.scenes import DatasetError, get_record, keyframe_tokens
-from gfocc_core.data.sensors import global_from_ego, keyframe_reading
-from gfocc_core.geometry import invert_transform, transform_points
+from gfocc_core.data.frames import load_frame
+from gfocc_core.data.scenes import DatasetError
 from gfocc_core.grid import OCC3D_GRID, VoxelGrid
 from gfocc_core.metrics.accumulators import OccupancyIoU, RayIoU
 from gfocc_core.metrics.iou import CONVENTION_A
-from gfocc_core.metrics.ray_set import select_ray_origins
 from gfocc_core.predictor import OccupancyPredictor
 from gfocc_core.taxonomy import CLASS_NAMES, DYNAMIC_IDS, FREE_ID
 from gfocc_core.training.label_file import read_label_file, save_label_file
-from gfocc_core.training.moving_objects import moving_region
+from gfocc_core.training.scored_keyframes import KeyframeTruth, scored_keyframes
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes
@@ -88,6 +82,34 @@ class Scores:
         return json.dumps(_without_nan(values), indent=1)
 
 
+class ScoreTally:
+    """Adds up keyframes, all on one device, to their scores."""
+
+    def __init__(self) -> None:
+        self._keyframes = 0
+        self._voxels, self._rays, self._moving = OccupancyIoU(), RayIoU(), OccupancyIoU()
+
+    def add(self, labels: Tensor, truth: KeyframeTruth) -> None:
+        """Count one keyframe's predicted labels, uint8 [X, Y, Z], on the device of its truth."""
+        for metric in (self._voxels, self._rays, self._moving):
+            metric.to(labels.device)
+        semantics, mask = truth.labels.semantics, truth.labels.mask_camera
+        self._voxels.update(labels, semantics, mask)
+        self._rays.update(labels, semantics, truth.ray_origins)
+        self._moving.update(labels, semantics, mask & truth.moving)
+        self._keyframes += 1
+
+    def scores(self) -> Scores:
+        """Of the keyframes so far."""
+        voxels = self._voxels.compute()
+        return Scores(
+            self._keyframes,
+            _plain(voxels) | _means_of_groups(voxels["per_class_a"]),
+            _plain(self._rays.compute()),
+            _moving_scores(self._moving),
+        )
+
+
 def evaluate(
     nusc: NuScenes,
     scenes: Sequence[str],
@@ -105,62 +127,19 @@ def evaluate(
     Raises:
         DatasetError: an unknown scene, or ground truth, an image or a prediction is missing.
     """
-    voxels, rays, moving = OccupancyIoU(), RayIoU(), OccupancyIoU()
-    count = 0
-    with ThreadPoolExecutor(1) as reader:
-        for keyframe in _keyframes(nusc, scenes, reader):
-            labels = predictions.labels(nusc, keyframe.token)
-            if save_to is not None:
-                save_labels(save_to, keyframe.token, labels)
-            truth = keyframe.truth.result().to(labels.device)
-            voxels.to(labels.device).update(labels, truth.semantics, truth.mask_camera)
-            origins = keyframe.ray_origins(nusc).to(labels.device)
-            rays.to(labels.device).update(labels, truth.semantics, origins)
-            region = moving_region(nusc, keyframe.token).to(labels.device)
-            moving.to(labels.device).update(labels, truth.semantics, truth.mask_camera & region)
-            count += 1
-            on_keyframe()
-    return Scores(
-        count,
-        _plain(voxels.compute()) | _means_of_groups(voxels.compute()["per_class_a"]),
-        _plain(rays.compute()),
-        _moving_scores(moving),
-    )
+    tally = ScoreTally()
+    for keyframe in scored_keyframes(nusc, scenes):
+        labels = predictions.labels(nusc, keyframe.token)
+        if save_to is not None:
+            save_labels(save_to, keyframe.token, labels)
+        tally.add(labels, keyframe.truth(nusc, labels.device))
+        on_keyframe()
+    return tally.scores()
 
 
 def save_labels(folder: Path, token: str, labels: Tensor) -> None:
     """Write `<folder>/<token>.npz`, atomically."""
     save_label_file(folder / f"{token}.npz", labels.cpu().numpy())
-
-
-@dataclass(frozen=True)
-class _Keyframe:
-    token: str
-    truth: Future[Occ3dLabels]
-    """Read ahead, while the keyframe before is scored."""
-    lidar: Tensor
-    """float64 [n, 3] LIDAR_TOP of the scene's keyframes, global frame."""
-
-    def ray_origins(self, nusc: NuScenes) -> Tensor:
-        """[m, 3] in this keyframe's reference ego frame."""
-        sample = get_record(nusc, "sample", self.token)
-        pose = global_from_ego(nusc, keyframe_reading(nusc, sample, REFERENCE_CHANNEL))
-        return select_ray_origins(transform_points(invert_transform(pose), self.lidar))
-
-
-def _keyframes(
-    nusc: NuScenes, scenes: Sequence[str], reader: ThreadPoolExecutor
-) -> Iterator[_Keyframe]:
-    ahead: _Keyframe | None = None
-    for scene in scenes:
-        lidar = lidar_positions(nusc, scene)
-        for token in keyframe_tokens(nusc, scene):
-            truth = reader.submit(read_occ3d, occ3d_path(nusc.dataroot, scene, token))
-            if ahead is not None:
-                yield ahead
-            ahead = _Keyframe(token, truth, lidar)
-    if ahead is not None:
-        yield ahead
 
 
 def _means_of_groups(per_class: Tensor) -> dict[str, float]:

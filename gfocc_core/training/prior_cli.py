@@ -6,10 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
 from gfocc_core.data.scenes import DatasetError, keyframe_tokens, open_nuscenes
 from gfocc_core.taxonomy import FREE_ID
+from gfocc_core.training.keyframe_progress import keyframe_progress
 from gfocc_core.training.label_file import save_label_file
 from gfocc_core.training.scene_choice import scenes_of
 from gfocc_core.training.voxel_prior import voxel_prior
@@ -41,12 +40,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 def _run(arguments: argparse.Namespace) -> str:
     nusc = open_nuscenes(arguments.dataroot, arguments.version)
     scenes = scenes_of(nusc, arguments.split)
-    total = sum(len(keyframe_tokens(nusc, scene)) for scene in scenes)
-    columns = ("counting", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("", total=total)
-        labels = voxel_prior(nusc, scenes, lambda: progress.advance(task))
+    with keyframe_progress(nusc, scenes, "counting") as count_one:
+        labels = voxel_prior(nusc, scenes, count_one)
     save_label_file(arguments.out, labels)
+    total = sum(len(keyframe_tokens(nusc, scene)) for scene in scenes)
     share = 100 * (labels != FREE_ID).mean()
     return (
         f"wrote {arguments.out}: {total} keyframes of {len(scenes)} scenes, {share:.1f} % occupied"

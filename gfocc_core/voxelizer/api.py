@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import logging
+import os
+from dataclasses import fields, replace
 from typing import Literal
 
 import torch
@@ -13,7 +18,12 @@ from gfocc_core.grid import VoxelGrid
 from gfocc_core.taxonomy import FREE_ID
 from gfocc_core.voxelizer.reference import voxelize_reference
 
-VoxelizerBackend = Literal["auto", "reference"]
+_log = logging.getLogger(__name__)
+
+MIN_CAPABILITY = (7, 0)
+"""Oldest GPUs that Triton compiles for (Volta)."""
+
+VoxelizerBackend = Literal["auto", "reference", "triton"]
 
 
 def voxelize(
@@ -30,22 +40,22 @@ def voxelize(
     Args:
         gaussians: N Gaussians in the grid's frame, with or without one batch dimension B.
         neighborhood: a Gaussian reaches this many voxels from its own, on each axis.
-        backend: "reference" is plain torch; "auto" picks the fastest that can run.
+        backend: "reference" is plain torch; "triton" are GPU kernels in float32; "auto" takes
+            them for float32 on a GPU where Triton works, else the reference.
 
     Returns:
         density [(B,) X, Y, Z], clamped to 0..1, and logits [(B,) X, Y, Z, K]. Both are differentiable.
 
     Raises:
         ValueError: negative neighborhood, unknown backend or too many dimensions.
+        RuntimeError: backend "triton" that cannot run; says why.
     """
-    if neighborhood < 0:
-        raise ValueError(f"neighborhood must be >= 0, got {neighborhood}")
-    if backend not in ("auto", "reference"):
-        raise ValueError(f"backend must be 'auto' or 'reference', got '{backend}'")
-    if gaussians.means.ndim not in (2, 3):
-        raise ValueError(
-            f"gaussians.means must be [N, 3] or [B, N, 3], got {list(gaussians.means.shape)}"
-        )
+    _check(gaussians, neighborhood, backend)
+    if _on_triton(gaussians.means, backend):
+        from gfocc_core.voxelizer.triton_backend import voxelize_triton
+
+        density, logits = voxelize_triton(_batched(gaussians), grid, neighborhood)
+        return (density, logits) if gaussians.means.ndim == 3 else (density[0], logits[0])
     if gaussians.means.ndim == 2:
         return voxelize_reference(gaussians, grid, neighborhood)
     items = [
@@ -61,12 +71,20 @@ def voxelize_labels(
     config: OccupancyConfig,
     backend: VoxelizerBackend = "auto",
 ) -> tuple[Tensor, Tensor]:
-    """Splat and classify in one call.
+    """Splat and classify in one call; on a GPU the logits never leave the kernel.
+
+    Args and errors are those of `voxelize`.
 
     Returns:
         labels uint8 [(B,) X, Y, Z] (Occ3D ids, 17 free) and the cleaned density [(B,) X, Y, Z].
     """
-    density, logits = voxelize(gaussians, grid, config.neighborhood, backend)
+    _check(gaussians, config.neighborhood, backend)
+    if _on_triton(gaussians.means, backend):
+        from gfocc_core.voxelizer.triton_backend import voxelize_labels_triton
+
+        labels, density = voxelize_labels_triton(_batched(gaussians), grid, config)
+        return (labels, density) if gaussians.means.ndim == 3 else (labels[0], density[0])
+    density, logits = voxelize(gaussians, grid, config.neighborhood, "reference")
     return classify(density, logits, config)
 
 
@@ -76,3 +94,52 @@ def classify(density: Tensor, logits: Tensor, config: OccupancyConfig) -> tuple[
     density[..., config.ceiling_index :] = 0
     best = (logits.argmax(-1) + 1).to(torch.uint8)
     return torch.where(density >= config.threshold, best, FREE_ID), density
+
+
+def _check(gaussians: Gaussians, neighborhood: int, backend: str) -> None:
+    if neighborhood < 0:
+        raise ValueError(f"neighborhood must be >= 0, got {neighborhood}")
+    if backend not in ("auto", "reference", "triton"):
+        raise ValueError(f"backend must be 'auto', 'reference' or 'triton', got '{backend}'")
+    if gaussians.means.ndim not in (2, 3):
+        raise ValueError(
+            f"gaussians.means must be [N, 3] or [B, N, 3], got {list(gaussians.means.shape)}"
+        )
+
+
+def _on_triton(means: Tensor, backend: str) -> bool:
+    if backend == "reference" or (backend == "auto" and means.dtype == torch.float64):
+        return False
+    problem = triton_unusable(means.device)
+    if problem and backend == "triton":
+        raise RuntimeError(f"backend 'triton' cannot run: {problem}")
+    return not problem
+
+
+@functools.cache
+def triton_unusable(device: torch.device) -> str | None:
+    """Why the Triton kernels cannot run on a device, or None if they can; says so once in the log.
+
+    With TRITON_INTERPRET=1 they run on the CPU too, for tests.
+    """
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+    if device.type != "cuda" and not interpreted:
+        return f"it runs on a CUDA device, the Gaussians are on '{device}'"
+    problem = None
+    if importlib.util.find_spec("triton") is None:
+        problem = "package triton is not installed"
+    elif device.type == "cuda" and torch.cuda.get_device_capability(device) < MIN_CAPABILITY:
+        have = ".".join(map(str, torch.cuda.get_device_capability(device)))
+        need = ".".join(map(str, MIN_CAPABILITY))
+        problem = f"{torch.cuda.get_device_name(device)} has compute capability {have}, need {need}"
+    if problem:
+        _log.warning("voxelizing with the slow reference on '%s': %s", device, problem)
+    return problem
+
+
+def _batched(gaussians: Gaussians) -> Gaussians:
+    if gaussians.means.ndim == 3:
+        return gaussians
+    return replace(
+        gaussians, **{f.name: getattr(gaussians, f.name).unsqueeze(0) for f in fields(gaussians)}
+    )

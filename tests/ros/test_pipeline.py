@@ -131,13 +131,16 @@ def test_failed_prediction_is_counted_and_the_next_frame_starts_anew(bench: Benc
 
 
 def test_changed_threshold_holds_from_the_next_frame_on(bench: Bench) -> None:
-    bench.predictor.let_go.release(2)
+    bench.predictor.let_go.release(3)
     bench.send(START_NS)
     wait_for(lambda: bench.pipeline.frames == 1)
-    bench.pipeline.density_threshold = 0.4
-    bench.send(START_NS + 100 * MS)
-    wait_for(lambda: bench.pipeline.frames == 2)
-    assert bench.predictor.thresholds == [NodeParameters().density_threshold, 0.4]
+    trained = bench.predictor.thresholds[0]
+    for number, threshold in enumerate((0.4, -1.0), start=1):
+        bench.pipeline.density_threshold = threshold
+        bench.send(START_NS + 100 * MS * number)
+        wait_for(lambda count=number: bench.pipeline.frames == count + 1)
+    assert bench.predictor.thresholds == [trained, 0.4, trained]
+    assert trained != 0.4
 
 
 def test_stop_gives_up_on_a_prediction_that_hangs() -> None:
