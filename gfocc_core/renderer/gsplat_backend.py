@@ -7,7 +7,6 @@ import importlib.util
 import torch
 
 from gfocc_core.gaussians import Gaussians
-from gfocc_core.geometry import transform_points
 from gfocc_core.renderer.views import Rendered, RenderViews
 
 
@@ -25,20 +24,17 @@ def render_gsplat(gaussians: Gaussians, views: RenderViews) -> Rendered:
     from gsplat import rasterization
 
     height, width = views.size
-    cam_from_ego, means = views.cam_from_ego.float(), gaussians.means.float()
-    depth = transform_points(cam_from_ego, means.unsqueeze(-3))[..., 2:]
-    logits = gaussians.logits.float().unsqueeze(-3).expand(*depth.shape[:-1], -1)
     colors, alphas, _ = rasterization(
-        means=means,
+        means=gaussians.means.float(),
         quats=gaussians.quats.float(),
         scales=gaussians.scales.float(),
         opacities=gaussians.opacities.float(),
-        colors=torch.cat([logits, depth.square()], -1),
-        viewmats=cam_from_ego,
+        colors=gaussians.logits.float(),
+        viewmats=views.cam_from_ego.float(),
         Ks=views.intrinsics.float(),
         width=width,
         height=height,
         render_mode="RGB+D",
         packed=False,
     )
-    return Rendered(colors[..., :-2], colors[..., -1], colors[..., -2], alphas.squeeze(-1))
+    return Rendered(colors[..., :-1], colors[..., -1], alphas.squeeze(-1))

@@ -40,7 +40,7 @@ class _Splats(NamedTuple):
     opacities: Tensor
     """[M]"""
     values: Tensor
-    """[M, K + 3]: logits, depth, depth squared, 1."""
+    """[M, K + 2]: logits, depth, 1."""
 
 
 def render_reference(gaussians: Gaussians, views: RenderViews) -> Rendered:
@@ -50,7 +50,7 @@ def render_reference(gaussians: Gaussians, views: RenderViews) -> Rendered:
         for pose, matrix in zip(views.cam_from_ego, views.intrinsics, strict=True)
     ]
     images = torch.stack(planes)
-    return Rendered(images[..., :-3], images[..., -3], images[..., -2], images[..., -1])
+    return Rendered(images[..., :-2], images[..., -2], images[..., -1])
 
 
 def _project(
@@ -72,7 +72,7 @@ def _project(
     extent = (2 * (opacities.detach() / MIN_ALPHA).log()).clamp(min=0).sqrt()
     reach = extent.unsqueeze(-1) * covariances.detach().diagonal(dim1=-2, dim2=-1).sqrt()
     logits = gaussians.logits[order].float()
-    values = torch.cat([logits, depth, depth.square(), torch.ones_like(depth)], -1)
+    values = torch.cat([logits, depth, torch.ones_like(depth)], -1)
     return _Splats(centers, torch.linalg.inv(covariances), reach, opacities, values)
 
 
@@ -101,7 +101,7 @@ def _project_covariances(
 
 
 def _blend(splats: _Splats, size: tuple[int, int]) -> Tensor:
-    """One view's image [height, width, K + 3]."""
+    """One view's image [height, width, K + 2]."""
     height, width = size
     with torch.no_grad():
         owner, pixel = _contributions(splats, size)

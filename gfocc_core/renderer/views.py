@@ -27,7 +27,5 @@ class Rendered:
     """[..., V, height, width, K]: sum of w_i l_i."""
     depth: Tensor
     """[..., V, height, width] metres along the optical axis: sum of w_i z_i, not normalised."""
-    depth_squared: Tensor
-    """[..., V, height, width] square metres: sum of w_i z_i^2."""
     alpha: Tensor
     """[..., V, height, width]: sum of w_i, in 0 to 1."""

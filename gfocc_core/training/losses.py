@@ -10,7 +10,6 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from gfocc_core.gaussians import Gaussians
-from gfocc_core.renderer import Rendered
 from gfocc_core.taxonomy import FREE_ID, NUM_PREDICTED_CLASSES
 
 IGNORED = 0
@@ -18,8 +17,11 @@ IGNORED = 0
 
 
 _WEIGHTS = (
-    *("semantic_weight", "depth_weight", "occupancy_weight", "empty_weight"),
-    *("spread_weight", "thickness_weight"),
+    "semantic_weight",
+    "depth_weight",
+    "thickness_weight",
+    "occupancy_weight",
+    "empty_weight",
 )
 
 
@@ -36,11 +38,9 @@ class LossConfig:
     """Pixels with a label farther than this (metres) lose both labels."""
     class_weights: tuple[float, ...] | None = None
     """Cross-entropy weight of ids 1 to 16; None weighs all alike."""
-    spread_weight: float = 0.0
-    """Weight of how far from the labelled depth a pixel's Gaussians lie; 0 is off."""
     thickness_weight: float = 0.0
     """Weight of Gaussians whose thinnest axis exceeds `thickness`; 0 is off."""
-    thickness: float = 0.1
+    thickness: float = 0.15
     """Metres (standard deviation)."""
     occupancy_weight: float = 0.0
     """Weight of the 3D supervision; 0 is off."""
@@ -113,23 +113,6 @@ def depth_loss(
         difference = depth - wanted
     errors = difference.abs() if error == "absolute" else difference.square()
     return WeightedSum((errors * labelled).sum(), labelled.sum().to(depth))
-
-
-def spread_loss(rendered: Rendered, labels: Tensor) -> WeightedSum:
-    """How far a pixel's Gaussians lie from its depth label, relative to it: sum w_i (z_i / d - 1)^2.
-
-    The depth loss is content when Gaussians before and behind the surface average out; this one
-    only when each lies on it. From the rendered moments of the depth, so it costs one channel.
-
-    Args:
-        rendered: [...] images.
-        labels: [...] depth in metres; 0 does not count.
-    """
-    labelled = labels > 0
-    wanted = torch.where(labelled, labels, 1).to(rendered.depth.dtype)
-    moments = rendered.depth_squared - 2 * wanted * rendered.depth + wanted**2 * rendered.alpha
-    errors = (moments / wanted**2).clamp(min=0)
-    return WeightedSum((errors * labelled).sum(), labelled.sum().to(errors))
 
 
 def thickness_loss(gaussians: Gaussians, thickness: float) -> Tensor:

@@ -24,7 +24,6 @@ from gfocc_core.training.losses import (
     empty_loss,
     occupancy_loss,
     semantic_loss,
-    spread_loss,
     thickness_loss,
 )
 from gfocc_core.training.schedule import OptimizerConfig, learning_rate_factor
@@ -116,9 +115,6 @@ class OccupancyLearner(lightning.LightningModule):
         if self.loss.depth_weight:
             error = depth_loss(rendered.depth, depth, self.loss.depth_error)
             losses["depth"] = self.loss.depth_weight * self._mean(error)
-        if self.loss.spread_weight:
-            spread = spread_loss(rendered, depth)
-            losses["spread"] = self.loss.spread_weight * self._mean(spread)
         if self.loss.thickness_weight:
             excess = thickness_loss(gaussians, self.loss.thickness)
             losses["thickness"] = self.loss.thickness_weight * excess

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from gfocc_core.gaussians import Gaussians
-from gfocc_core.renderer import Rendered
 from gfocc_core.training.losses import (
     LossConfig,
     depth_loss,
@@ -16,7 +15,6 @@ from gfocc_core.training.losses import (
     empty_loss,
     occupancy_loss,
     semantic_loss,
-    spread_loss,
     thickness_loss,
 )
 
@@ -103,29 +101,6 @@ def test_empty_loss_is_the_mean_opacity_of_pixels_that_see_past_the_grid() -> No
 
 def test_empty_loss_without_far_pixels_is_zero() -> None:
     assert float(empty_loss(torch.ones(2, 2), torch.ones(2, 2), 60.0).mean()) == 0
-
-
-def images_of(weights: list[float], depths: list[float]) -> Rendered:
-    """One pixel that shows Gaussians of these blending weights at these depths."""
-    w, z = torch.tensor(weights), torch.tensor(depths)
-    moments = [(w * z**power).sum().view(1) for power in (1, 2, 0)]
-    return Rendered(torch.zeros(1, 16), *moments)
-
-
-def test_spread_sees_what_the_mean_depth_hides() -> None:
-    on_it, around_it = images_of([1.0], [10.0]), images_of([0.5, 0.5], [5.0, 15.0])
-    label = torch.tensor([10.0])
-    assert float(depth_loss(around_it.depth, label).mean()) == 0
-    assert float(spread_loss(on_it, label).mean()) == pytest.approx(0, abs=1e-6)
-    assert float(spread_loss(around_it, label).mean()) == pytest.approx(0.25)
-
-
-def test_spread_is_relative_and_skips_pixels_without_depth() -> None:
-    near, far = images_of([0.4], [1.1]), images_of([0.4], [11.0])
-    assert float(spread_loss(near, torch.tensor([1.0])).mean()) == pytest.approx(
-        float(spread_loss(far, torch.tensor([10.0])).mean()), rel=1e-5
-    )
-    assert float(spread_loss(near, torch.tensor([0.0])).mean()) == 0
 
 
 def test_thickness_is_the_excess_of_the_thinnest_axis() -> None:

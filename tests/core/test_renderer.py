@@ -41,7 +41,7 @@ def by_pixel(gaussians: Gaussians, views: RenderViews, view: int) -> torch.Tenso
     covariances = pose[:3, :3] @ gaussians.covariances().double() @ pose[:3, :3].T
     fx, fy, cx, cy = (float(matrix[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
     height, width = views.size
-    image = torch.zeros(height, width, gaussians.logits.shape[1] + 3, dtype=torch.float64)
+    image = torch.zeros(height, width, gaussians.logits.shape[1] + 2, dtype=torch.float64)
     drawn = []
     for index in points[:, 2].argsort().tolist():
         x, y, z = points[index].tolist()
@@ -51,7 +51,7 @@ def by_pixel(gaussians: Gaussians, views: RenderViews, view: int) -> torch.Tenso
         v = min(max(y / z, -cy / fy - 0.15 * height / fy), (height - cy) / fy + 0.15 * height / fy)
         jacobian = torch.tensor([[fx / z, 0, -fx * u / z], [0, fy / z, -fy * v / z]]).double()
         inverse = (jacobian @ covariances[index] @ jacobian.T + 0.3 * torch.eye(2)).inverse()
-        value = torch.cat([gaussians.logits[index].double(), torch.tensor([z, z * z, 1.0])])
+        value = torch.cat([gaussians.logits[index].double(), torch.tensor([z, 1.0])])
         center = torch.tensor([fx * x / z + cx, fy * y / z + cy]).double()
         drawn.append((center, inverse, float(gaussians.opacities[index]), value))
     for row in range(height):
@@ -75,11 +75,8 @@ def test_equals_the_formula_pixel_by_pixel(seed: int) -> None:
     rendered = render_views(gaussians, views, "reference")
     expected = by_pixel(gaussians, views, 0)
     assert float(expected[..., -1].mean()) > 0.1
-    assert torch.allclose(rendered.logits[0].double(), expected[..., :-3], atol=1e-4)
-    assert torch.allclose(rendered.depth[0].double(), expected[..., -3], atol=1e-3)
-    assert torch.allclose(
-        rendered.depth_squared[0].double(), expected[..., -2], rtol=1e-4, atol=1e-2
-    )
+    assert torch.allclose(rendered.logits[0].double(), expected[..., :-2], atol=1e-4)
+    assert torch.allclose(rendered.depth[0].double(), expected[..., -2], atol=1e-3)
     assert torch.allclose(rendered.alpha[0].double(), expected[..., -1], atol=1e-4)
 
 

@@ -48,10 +48,9 @@ def run(
     generator = torch.Generator("cuda").manual_seed(0)
     weights = [
         torch.randn(image.shape, generator=generator, device="cuda")
-        for image in (rendered.logits, rendered.depth, rendered.depth_squared)
+        for image in (rendered.logits, rendered.depth)
     ]
     loss = (rendered.logits * weights[0]).sum() + (rendered.depth * weights[1]).sum() * 0.1
-    loss = loss + (rendered.depth_squared * weights[2]).sum() * 0.003
     return rendered, list(torch.autograd.grad(loss, list(leaves.values())))
 
 
