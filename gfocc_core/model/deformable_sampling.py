@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from gfocc_core.triton_support import triton_unusable
+
 SamplingBackend = Literal["auto", "reference", "triton"]
 
 
@@ -47,14 +49,13 @@ def sample_views(problem: SamplingProblem, backend: SamplingBackend = "auto") ->
     """
     if backend not in ("auto", "reference", "triton"):
         raise ValueError(f"backend must be 'auto', 'reference' or 'triton', got '{backend}'")
-    if backend == "reference" or (backend == "auto" and not problem.values.is_cuda):
+    obstacle = None if backend == "reference" else triton_unusable(problem.values.device)
+    if backend == "triton" and obstacle:
+        raise RuntimeError(f"backend 'triton' cannot run: {obstacle}")
+    if backend == "reference" or obstacle:
         return sample_reference(problem)
-    try:
-        from gfocc_core.model.deformable_sampling_triton import sample_triton
-    except ImportError as error:
-        if backend == "triton":
-            raise RuntimeError(f"backend 'triton' cannot run: {error}") from error
-        return sample_reference(problem)
+    from gfocc_core.model.deformable_sampling_triton import sample_triton
+
     return sample_triton(problem)
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
-import logging
-import os
 from dataclasses import fields, replace
 from typing import Literal
 
@@ -16,12 +12,8 @@ from gfocc_core.config import OccupancyConfig
 from gfocc_core.gaussians import Gaussians
 from gfocc_core.grid import VoxelGrid
 from gfocc_core.taxonomy import FREE_ID
+from gfocc_core.triton_support import triton_unusable
 from gfocc_core.voxelizer.reference import voxelize_reference
-
-_log = logging.getLogger(__name__)
-
-MIN_CAPABILITY = (7, 0)
-"""Oldest GPUs that Triton compiles for (Volta)."""
 
 VoxelizerBackend = Literal["auto", "reference", "triton"]
 
@@ -114,27 +106,6 @@ def _on_triton(means: Tensor, backend: str) -> bool:
     if problem and backend == "triton":
         raise RuntimeError(f"backend 'triton' cannot run: {problem}")
     return not problem
-
-
-@functools.cache
-def triton_unusable(device: torch.device) -> str | None:
-    """Why the Triton kernels cannot run on a device, or None if they can; says so once in the log.
-
-    With TRITON_INTERPRET=1 they run on the CPU too, for tests.
-    """
-    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-    if device.type != "cuda" and not interpreted:
-        return f"it runs on a CUDA device, the Gaussians are on '{device}'"
-    problem = None
-    if importlib.util.find_spec("triton") is None:
-        problem = "package triton is not installed"
-    elif device.type == "cuda" and torch.cuda.get_device_capability(device) < MIN_CAPABILITY:
-        have = ".".join(map(str, torch.cuda.get_device_capability(device)))
-        need = ".".join(map(str, MIN_CAPABILITY))
-        problem = f"{torch.cuda.get_device_name(device)} has compute capability {have}, need {need}"
-    if problem:
-        _log.warning("voxelizing with the slow reference on '%s': %s", device, problem)
-    return problem
 
 
 def _batched(gaussians: Gaussians) -> Gaussians:

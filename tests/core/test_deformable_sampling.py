@@ -135,3 +135,8 @@ def test_kernels_take_bfloat16_values() -> None:
     half = replace(given, values=given.values.bfloat16())
     wanted = sample_reference(replace(half, values=half.values.float()))
     torch.testing.assert_close(sample_views(half, "triton"), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_triton_without_a_gpu_says_why() -> None:
+    with pytest.raises(RuntimeError, match="backend 'triton' cannot run: it runs on a CUDA device"):
+        sample_views(problem(), "triton")

@@ -15,8 +15,8 @@ from torch import Tensor
 from gfocc_core.config import OccupancyConfig
 from gfocc_core.gaussians import Gaussians
 from gfocc_core.grid import OCC3D_GRID, VoxelGrid
+from gfocc_core.triton_support import triton_unusable
 from gfocc_core.voxelizer import voxelize, voxelize_labels
-from gfocc_core.voxelizer.api import triton_unusable
 
 PROPERTIES = ("means", "scales", "quats", "opacities", "logits")
 SMALL = VoxelGrid(lower=(-2.0, -2.0, -1.0), shape=(10, 9, 6))
