@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gfocc_core.atomic_file import write_atomically
+from gfocc_core.synthetic import GENERATOR, VERSION
 from gfocc_ros.demo_error import DemoError
 
-SYNTHETIC_VERSION = "v1.0-synthetic"
 IMAGE_SIZE = (128, 352)
 """(height, width) of the generated images: what the shipped network takes in."""
 _SETTINGS_FILE = "dataset_settings.json"
@@ -30,7 +30,7 @@ class DemoScene:
     @property
     def is_synthetic(self) -> bool:
         """Whether it comes from the world the shipped network and prior were made in."""
-        return self.version == SYNTHETIC_VERSION
+        return self.version == VERSION
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def generated_scene(out: Path, order: SceneOrder) -> DemoScene:
         DemoError: the generator failed; it has said why.
     """
     root, record = out / "dataset", out / _SETTINGS_FILE
-    settings = json.dumps(order.options())
+    settings = json.dumps([*order.options(), f"generator {GENERATOR}"])
     if record.is_file() and record.read_text() != settings:
         shutil.rmtree(root, ignore_errors=True)
         record.unlink()
@@ -90,7 +90,7 @@ def generated_scene(out: Path, order: SceneOrder) -> DemoScene:
     done = subprocess.run([*command, *order.options()], stdout=sys.stderr, check=False)
     if done.returncode != 0:
         raise DemoError(f"the scene generator ended with exit code {done.returncode}")
-    return DemoScene(root, SYNTHETIC_VERSION, None)
+    return DemoScene(root, VERSION, None)
 
 
 def _only_version(dataroot: Path) -> str:

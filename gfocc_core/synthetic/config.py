@@ -15,8 +15,6 @@ from gfocc_core.synthetic.label_noise import LabelNoise
 from gfocc_core.synthetic.layout import WorldConfig
 from gfocc_core.synthetic.rig import RIGS, RigConfig
 
-VERSION = "v1.0-synthetic"
-"""Name of the folder of tables."""
 LabelStoreName = Literal["exact", "degraded"]
 LABEL_STORES: tuple[LabelStoreName, ...] = ("exact", "degraded")
 Palette = Literal["train", "val"]

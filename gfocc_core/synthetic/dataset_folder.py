@@ -12,12 +12,11 @@ from typing import Any
 
 from gfocc_core.atomic_file import PARTIAL_SUFFIX, write_atomically
 from gfocc_core.data.scenes import DatasetError
+from gfocc_core.synthetic import GENERATOR
 from gfocc_core.synthetic.config import SyntheticConfig
 from gfocc_core.synthetic.keyframe import PROGRESS_FOLDER
 
 RECORD_FILE = "dataset.json"
-GENERATOR = 1
-"""Raised whenever the same configuration gives another dataset."""
 
 _LOCK_FILE = "lock"
 

@@ -16,7 +16,8 @@ import msgspec
 from gfocc_core.atomic_file import PARTIAL_SUFFIX, write_atomically
 from gfocc_core.data.scenes import TABLES
 from gfocc_core.data.splits import SPLITS_FILE
-from gfocc_core.synthetic.config import VERSION, ScenePlan, SyntheticConfig
+from gfocc_core.synthetic import VERSION
+from gfocc_core.synthetic.config import ScenePlan, SyntheticConfig
 from gfocc_core.synthetic.keyframe import LIDAR_CHANNEL, map_file
 from gfocc_core.synthetic.keyframe_record import KeyframeRecord, ReadingRecord
 from gfocc_core.synthetic.nuscenes_vocabulary import ATTRIBUTES, CATEGORIES, VISIBILITY_LEVELS

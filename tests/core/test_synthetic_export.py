@@ -30,9 +30,9 @@ from gfocc_core.data.occ3d import occ3d_path, read_occ3d
 from gfocc_core.data.scenes import DatasetError, open_nuscenes
 from gfocc_core.data.training_dataset import TrainingDataset
 from gfocc_core.grid import OCC3D_GRID
-from gfocc_core.synthetic import keyframe
+from gfocc_core.synthetic import VERSION, keyframe
 from gfocc_core.synthetic.__main__ import main
-from gfocc_core.synthetic.config import VERSION, SyntheticConfig
+from gfocc_core.synthetic.config import SyntheticConfig
 from gfocc_core.synthetic.export import generate
 from gfocc_core.synthetic.keyframe import KeyframeMaker
 from gfocc_core.synthetic.workers import Chunk, share_out
