@@ -7,13 +7,14 @@ For training only. Pixel coordinates are continuous (the first pixel spans 0 to 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gfocc_core.config import ConfigError, ImageConfig
+from gfocc_core.data.color_jitter import ColorJitterConfig
 from gfocc_core.preprocess import place_image
 
 
@@ -28,6 +29,8 @@ class AugmentationConfig:
     An image narrower than the input is placed likewise. The bottom rows are always kept."""
     rotation_degrees: tuple[float, float] = (-5.4, 5.4)
     """About the input's centre."""
+    color: ColorJitterConfig = field(default_factory=ColorJitterConfig)
+    """One draw for all images of an item."""
 
     def __post_init__(self) -> None:
         for name, (low, high) in (

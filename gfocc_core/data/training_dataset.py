@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from gfocc_core.config import ImageConfig
 from gfocc_core.data.augmentation import AugmentationConfig, InputPlacement, draw_placement
+from gfocc_core.data.color_jitter import draw_color
 from gfocc_core.data.image_warp import Pixels, load_image, use_one_thread_in_workers
 from gfocc_core.data.index import SceneIndex
 from gfocc_core.data.label_fit import camera_columns, check_image_sizes, check_vocabulary
@@ -182,6 +183,7 @@ class TrainingDataset(Dataset[TrainingItem]):
             intrinsics=intrinsics[:frames].float(),
             affine=torch.stack([placement.affine for placement in placements]).float(),
             shift=torch.stack([placement.shift for placement in placements]).float(),
+            color=draw_color(generator, self.augmentation.color),
             global_from_ego=seen_from[:frames],
             steps=torch.tensor(steps, dtype=torch.int64),
             label_semantics=semantics,

@@ -23,6 +23,8 @@ class TrainingItem(TypedDict):
     """float32 [C, 2, 2] full-size pixels -> input pixels, one for all T: `A p + t`."""
     shift: Tensor
     """float32 [C, 2]"""
+    color: Tensor
+    """float32 [3, 4] map of RGB (0 to 255) that the images have yet to go through."""
     global_from_ego: Tensor
     """float64 [T, 4, 4]"""
     steps: Tensor

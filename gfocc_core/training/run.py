@@ -26,6 +26,7 @@ from gfocc_core.training.imagenet_weights import (
     load_imagenet_weights,
     normalises_as_trained,
 )
+from gfocc_core.training.initial_means import means_from_labels
 from gfocc_core.training.module import NonFiniteLossError, OccupancyLearner
 
 RESUME_FILE = "last.ckpt"
@@ -64,6 +65,8 @@ def train(config: TrainingConfig, *, resume: bool = False) -> Path:
     data = LabelledClips(config)
     lightning.seed_everything(config.run.seed, verbose=False)
     learner = _learner(config, fresh=not resume)
+    if config.initial_means == "labels" and not resume:
+        _place_means(learner, data, config)
     average, timer = MovingAverage(), Timer(verbose=False)
     trainer = _trainer(config, average, timer)
     try:
@@ -101,6 +104,18 @@ def _learner(config: TrainingConfig, *, fresh: bool) -> OccupancyLearner:
         _load_initial_weights(learner, config.initial_weights)
     # Lightning keeps the modes it finds: without this, frozen batch norms would never be frozen.
     return learner.train()
+
+
+def _place_means(learner: OccupancyLearner, data: LabelledClips, config: TrainingConfig) -> None:
+    means = means_from_labels(
+        data.training_clips,
+        config.network.grid,
+        config.network.model.gaussians,
+        config.loss.max_depth,
+        config.run.seed,
+    )
+    with torch.no_grad():
+        learner.network.initial_means.copy_(means)
 
 
 def _load_initial_weights(learner: OccupancyLearner, path: Path) -> None:

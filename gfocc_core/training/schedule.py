@@ -12,6 +12,9 @@ class OptimizerConfig:
 
     learning_rate: float = 1e-4
     weight_decay: float = 1e-2
+    means_factor: float = 1.0
+    """Times the learning rate for the Gaussians' initial means, which are metres, not weights.
+    Other than 1, weight decay leaves them alone."""
     gradient_clip: float = 5.0
     """Largest norm of the gradient of all parameters."""
     warmup_steps: int = 200
@@ -25,6 +28,8 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         if not self.learning_rate > 0:
             raise ValueError(f"optimizer.learning_rate must be positive, got {self.learning_rate}")
+        if not self.means_factor > 0:
+            raise ValueError(f"optimizer.means_factor must be positive, got {self.means_factor}")
         if not 0 <= self.constant_share <= 1:
             raise ValueError(
                 f"optimizer.constant_share must be in [0, 1], got {self.constant_share}"

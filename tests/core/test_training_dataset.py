@@ -106,6 +106,7 @@ def test_an_item_has_the_promised_shapes(recording: Recording) -> None:
         "intrinsics": (torch.float32, (3, 6, 3, 3)),
         "affine": (torch.float32, (6, 2, 2)),
         "shift": (torch.float32, (6, 2)),
+        "color": (torch.float32, (3, 4)),
         "global_from_ego": (torch.float64, (3, 4, 4)),
         "steps": (torch.int64, (4,)),
         "label_semantics": (torch.uint8, (4, 6, 16, 32)),
