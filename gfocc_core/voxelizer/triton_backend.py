@@ -8,28 +8,27 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import triton
 from torch import Tensor
 
 from gfocc_core.config import OccupancyConfig
 from gfocc_core.gaussians import Gaussians
 from gfocc_core.grid import VoxelGrid
 from gfocc_core.taxonomy import FREE_ID
-from gfocc_core.voxelizer.triton_binning import bin_kernel
 from gfocc_core.voxelizer.triton_gather import gather_kernel
 from gfocc_core.voxelizer.triton_gradient import scatter_back_kernel
+from gfocc_core.voxelizer.triton_sorting import SortedGaussians, pad_classes, sort_gaussians
 
 TILE = (4, 4, 16)
 """Voxels of one program."""
-SEGMENTS = 8
-"""Parts that the list of all Gaussians is binned in side by side."""
-BIN_BLOCK, GATHER_BLOCK, BACK_BLOCK = 512, 128, 128
-ROOM = 512
-"""Gaussians that a tile holds before it sums them up; bounds the memory of its list."""
 GROUP = 16
 """Gaussians per matrix product."""
 PRECISION = "tf32x3"
 """Of the matrix products: three tensor-core passes keep float32's accuracy."""
+GATHER_LAUNCH = {"num_warps": 4, "num_stages": 1}
+BACK_BLOCK = 32
+"""Voxels that one Gaussian's gradient reads at a time."""
+BACK_WARPS = 1
+"""Warps of one Gaussian's gradient for every 16 classes."""
 
 
 def voxelize_triton(
@@ -58,30 +57,40 @@ class _Voxelize(torch.autograd.Function):
         means, values = inputs[0], inputs[4]
         density = torch.empty(len(means), *grid.shape, device=means.device)
         logits = torch.empty(*density.shape, values.shape[-1], device=means.device)
-        _gather(tuple(inputs), grid, neighborhood, density, logits, None, None)
-        ctx.save_for_backward(*inputs, density)
+        found = _gather(tuple(inputs), grid, neighborhood, density, logits, None, None)
+        ctx.save_for_backward(
+            *inputs, found.records, found.values, found.order, found.bases, density
+        )
         ctx.grid, ctx.neighborhood = grid, neighborhood
         return density, logits
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        *inputs, density = ctx.saved_tensors
+        *inputs, records, values, order, bases, density = ctx.saved_tensors
         results = tuple(torch.zeros_like(value) for value in inputs)
-        batch, count = inputs[0].shape[:2]
+        batch, count = order.shape
         classes = inputs[4].shape[-1]
+        padded = pad_classes(classes)
         if batch * count:
             scatter_back_kernel[(count, batch)](
-                *inputs,
+                *inputs[:3],
+                records,
+                values,
+                order,
+                bases,
                 density,
                 *(gradient.float().contiguous() for gradient in gradients),
                 *results,
-                *_grid_arguments(ctx.grid),
+                *ctx.grid.lower,
+                ctx.grid.voxel_size,
+                *ctx.grid.shape,
                 count,
+                bases.shape[1] - 1,
                 ctx.neighborhood,
                 classes,
-                _padded(classes),
+                padded,
                 BACK_BLOCK,
-                num_warps=4,
+                num_warps=min(BACK_WARPS * padded // 16, 8),
             )
         return (*results, None, None)
 
@@ -94,57 +103,35 @@ def _gather(
     logits: Tensor | None,
     labels: Tensor | None,
     config: OccupancyConfig | None,
-) -> None:
-    means, classes = inputs[0], inputs[4].shape[-1]
-    batch, count = means.shape[:2]
+) -> SortedGaussians:
+    """Fill density and either logits or, by the rules of config, labels."""
+    batch, count, classes = inputs[4].shape
+    found = sort_gaussians(inputs, grid, neighborhood, TILE[0])
     tiles = [-(-size // edge) for size, edge in zip(grid.shape, TILE, strict=True)]
-    capacity = max(1, -(-count // SEGMENTS))
-    lists = means.new_empty(batch, tiles[0], SEGMENTS, capacity, dtype=torch.int32)
-    counts = means.new_empty(batch, tiles[0], SEGMENTS, dtype=torch.int32)
-    chosen = means.new_empty(batch, tiles[0], tiles[1] * tiles[2], ROOM, dtype=torch.int32)
-    bin_kernel[(tiles[0], SEGMENTS, batch)](
-        means,
-        lists,
-        counts,
-        *_grid_arguments(grid),
-        count,
-        tiles[0],
-        capacity,
-        neighborhood,
-        TILE[0],
-        SEGMENTS,
-        BIN_BLOCK,
-        num_warps=4,
-    )
     rule = config or OccupancyConfig()
     gather_kernel[(tiles[0], tiles[1] * tiles[2], batch)](
-        *inputs,
-        lists,
-        counts,
-        chosen,
+        found.records,
+        found.values,
+        found.starts,
         density,
         density if logits is None else logits,
         density if labels is None else labels,
-        *_grid_arguments(grid),
+        *grid.shape,
         count,
-        tiles[0],
-        capacity,
         rule.density_floor,
         rule.threshold,
         rule.ceiling_index,
         FREE_ID,
         neighborhood,
         classes,
-        _padded(classes),
+        pad_classes(classes),
         *TILE,
-        SEGMENTS,
-        GATHER_BLOCK,
-        ROOM,
         GROUP,
         PRECISION,
         labels is not None,
-        num_warps=4,
+        **GATHER_LAUNCH,
     )
+    return found
 
 
 def _inputs(gaussians: Gaussians) -> tuple[Tensor, ...]:
@@ -157,11 +144,3 @@ def _inputs(gaussians: Gaussians) -> tuple[Tensor, ...]:
         gaussians.logits,
     )
     return tuple(value.float().contiguous() for value in values)
-
-
-def _grid_arguments(grid: VoxelGrid) -> tuple[float | int, ...]:
-    return (*grid.lower, grid.voxel_size, *grid.shape)
-
-
-def _padded(classes: int) -> int:
-    return max(16, triton.next_power_of_2(classes))
