@@ -157,7 +157,7 @@ class CameraView:
         pixels = on_image / (depth + DEPTH_EPSILON)
         pixels = pixels @ self.affine.transpose(-1, -2) + self.shift.unsqueeze(-2)
         height, width = self.size
-        position = pixels / torch.tensor([width, height], device=pixels.device, dtype=pixels.dtype)
+        position = torch.stack([pixels[..., 0] / width, pixels[..., 1] / height], -1)
         inside = ((position > 0) & (position < 1)).all(-1)
         visible = inside & (depth.squeeze(-1) > MIN_DEPTH) & self.valid.unsqueeze(-1)
         return position, visible

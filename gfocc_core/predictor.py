@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -16,46 +17,65 @@ from torch import Tensor
 from gfocc_core.checkpoint import load_checkpoint
 from gfocc_core.config import Config
 from gfocc_core.frame import Frame, Occupancy
-from gfocc_core.gaussians import Gaussians
-from gfocc_core.geometry import CameraRig, CameraView
+from gfocc_core.geometry import CameraRig
 from gfocc_core.grid import VoxelGrid
-from gfocc_core.model import GaussianFlowNetwork, Memory
-from gfocc_core.preprocess import preprocess
+from gfocc_core.inference import InferenceConfig
+from gfocc_core.inference.runner_choice import runner_for
+from gfocc_core.inference.stage_clock import clock_for
+from gfocc_core.model import GaussianFlowNetwork
 from gfocc_core.temporal import TemporalState
-from gfocc_core.voxelizer.api import classify, voxelize, voxelize_labels
 
 _log = logging.getLogger(__name__)
 
 
 class OccupancyPredictor:
-    """Turns a stream of frames into occupancy; not safe for calls from several threads at once."""
+    """Turns a stream of frames into occupancy; not safe for calls from several threads at once.
+
+    Computes in plain float32 unless an InferenceConfig asks for more speed; its weights are taken
+    over on construction.
+    """
 
     def __init__(
-        self, network: GaussianFlowNetwork, config: Config, device: torch.device | str = "auto"
+        self,
+        network: GaussianFlowNetwork,
+        config: Config,
+        device: torch.device | str = "auto",
+        inference: InferenceConfig | None = None,
     ) -> None:
         self.config = config
         self.device = resolve_device(device)
         self.network = network.to(self.device).eval().requires_grad_(False)
+        self.inference = inference or InferenceConfig()
         self.state: TemporalState | None = None
+        """What the next frame remembers; its tensors hold until the next frame."""
+        self._clock = clock_for(self.device, self.inference.stage_timings)
+        self._runner = runner_for(self.network, self.inference, self.device, self._clock)
 
     @classmethod
     def from_checkpoint(
-        cls, path: str | Path, device: torch.device | str = "auto"
+        cls,
+        path: str | Path,
+        device: torch.device | str = "auto",
+        inference: InferenceConfig | None = None,
     ) -> OccupancyPredictor:
         """Load a safetensors checkpoint; raises CheckpointError naming the file and the problem."""
         device = resolve_device(device)
         network, config = load_checkpoint(path)
-        return cls(network, config, device)
+        return cls(network, config, device, inference)
 
     @classmethod
     def from_config(
-        cls, config: Config, device: torch.device | str = "auto", seed: int = 0
+        cls,
+        config: Config,
+        device: torch.device | str = "auto",
+        seed: int = 0,
+        inference: InferenceConfig | None = None,
     ) -> OccupancyPredictor:
         """An untrained predictor: random weights drawn from the seed; its output is noise."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = GaussianFlowNetwork(config.model, config.grid)
-        return cls(network, config, device)
+        return cls(network, config, device, inference)
 
     @property
     def grid(self) -> VoxelGrid:
@@ -65,49 +85,53 @@ class OccupancyPredictor:
         """Forget the past; the next frame starts a new memory."""
         self.state = None
 
-    def warm_up(self) -> float:
-        """Run one blank frame, so that the first real one is not slow; returns seconds. Resets."""
+    def warm_up(self, image_sizes: Sequence[tuple[int, int]] = ()) -> float:
+        """Run blank frames, so that the first real ones are not slow; returns seconds. Resets.
+
+        Args:
+            image_sizes: (height, width) of the cameras to come; else the network's own number
+                of cameras and input size. Frames of another rig are prepared for when they come.
+        """
         started = time.perf_counter()
-        count, size = self.config.model.cameras, self.config.image
-        matrix = torch.tensor(
-            [[size.width, 0.0, size.width / 2], [0.0, size.width, size.height / 2], [0.0, 0.0, 1.0]]
-        )
-        rig = CameraRig(
-            names=tuple(f"blank_{index}" for index in range(count)),
-            intrinsics=matrix.expand(count, 3, 3),
-            ego_from_cam=torch.eye(4).expand(count, 4, 4),
-            image_sizes=((size.height, size.width),) * count,
-        )
-        blank = torch.zeros(size.height, size.width, 3, dtype=torch.uint8)
+        size = (self.config.image.height, self.config.image.width)
+        sizes = tuple(image_sizes) or (size,) * self.config.model.cameras
+        rig = _blank_rig(sizes)
+        images = tuple(torch.zeros(*size, 3, dtype=torch.uint8) for size in sizes)
         pose = torch.eye(4, dtype=torch.float64)
         for stamp_ns in (0, 1):  # without memory, then with it
-            self.predict(Frame((blank,) * count, rig, pose, stamp_ns, (True,) * count))
+            self.predict(Frame(images, rig, pose, stamp_ns, (True,) * len(sizes)))
         self.reset()
         return time.perf_counter() - started
 
     @torch.inference_mode()
-    def predict(self, frame: Frame, *, velocity: bool = False) -> Occupancy:
+    def predict(self, frame: Frame, *, velocity: bool = False, to_host: bool = False) -> Occupancy:
         """Predict occupancy in the frame's reference ego frame and remember it.
 
         Args:
             frame: images, calibration and poses; some cameras may be missing.
             velocity: also splat the flow head's velocities (m/s).
+            to_host: the result's tensors lie on the host (page-locked), not on the device.
 
         Raises:
             ValueError: the frame has more cameras than the network or no valid camera.
         """
         self._check(frame)
-        watch = _Stopwatch(self.device)
-        images, view = preprocess(frame, self.config.image, self.device)
-        watch.lap("preprocess")
-        levels = self.network.encode(images)
-        watch.lap("encode")
-        gaussians = self.network.decode(levels, view, self._memory(frame, levels, view))
-        self.state = TemporalState.from_frame(frame, gaussians.item(0))
-        watch.lap("decode")
-        labels, density, speed = self._occupancy(gaussians, velocity)
-        watch.lap("voxelize")
-        timings = watch.laps | {"total": sum(watch.laps.values())}
+        # Triton and graphs use the current device.
+        with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
+            return self._predict(frame, velocity, to_host)
+
+    def _predict(self, frame: Frame, velocity: bool, to_host: bool) -> Occupancy:
+        self._clock.start()
+        result = self._runner.run(frame, self._past(frame), self.config, velocity)
+        self.state = TemporalState.from_frame(frame, result.gaussians)
+        labels, density, speed = result.labels, result.density, result.velocity
+        if to_host:
+            labels, density = _on_host(labels), _on_host(density)
+            speed = None if speed is None else _on_host(speed)
+            self._clock.mark("download")
+        if self.device.type == "cuda":
+            torch.cuda.current_stream(self.device).synchronize()
+        timings = self._clock.read()
         return Occupancy(labels, density, speed, self.grid, frame.stamp_ns, timings)
 
     def _check(self, frame: Frame) -> None:
@@ -118,52 +142,35 @@ class OccupancyPredictor:
         if not any(frame.valid):
             raise ValueError("the frame has no valid camera")
 
-    def _memory(self, frame: Frame, levels: list[Tensor], view: CameraView) -> Memory:
-        """The past moved into this frame; without one, this frame's own memoryless pass."""
-        if self.state is not None:
-            reason = self.state.broken_by(frame, self.config.temporal)
-            if reason is None:
-                means = self.state.means_in(frame.global_from_ego)
-                return Memory(means[None], self.state.features[None])
-            _log.info("memory dropped: %s", reason)
-        gaussians = self.network.decode(levels, view)
-        return Memory(gaussians.means, gaussians.features)
-
-    def _occupancy(
-        self, gaussians: Gaussians, with_velocity: bool
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        config = self.config.occupancy
-        if not with_velocity:
-            return (*voxelize_labels(gaussians.item(0), self.grid, config), None)
-        step = torch.ones(1, 1, dtype=torch.long, device=self.device)
-        velocities = self.network.flow(gaussians, step)[0, 0] / self.config.temporal.frame_interval
-        only = gaussians.item(0)
-        opacity = only.opacities.unsqueeze(-1)
-        channels = torch.cat([only.logits, opacity * velocities, opacity], -1)
-        density, sums = voxelize(replace(only, logits=channels), self.grid, config.neighborhood)
-        logits, momentum, mass = sums.split([only.logits.shape[-1], 3, 1], -1)
-        labels, density = classify(density, logits, config)
-        mean_velocity = momentum / mass.clamp(min=torch.finfo(mass.dtype).tiny)
-        return labels, density, torch.where(density.unsqueeze(-1) > 0, mean_velocity, 0)
+    def _past(self, frame: Frame) -> TemporalState | None:
+        """What the frame may remember."""
+        reason = self.state.broken_by(frame, self.config.temporal) if self.state else None
+        if reason is None:
+            return self.state
+        _log.info("memory dropped: %s", reason)
+        return None
 
 
-class _Stopwatch:
-    """Milliseconds between laps; waits for the GPU so that a stage pays for its own work."""
+def _blank_rig(sizes: tuple[tuple[int, int], ...]) -> CameraRig:
+    """Level cameras at the ego origin, all looking along its z."""
+    matrices = [
+        [[width, 0.0, width / 2], [0.0, width, height / 2], [0.0, 0.0, 1.0]]
+        for height, width in sizes
+    ]
+    return CameraRig(
+        names=tuple(f"blank_{index}" for index in range(len(sizes))),
+        intrinsics=torch.tensor(matrices),
+        ego_from_cam=torch.eye(4).expand(len(sizes), 4, 4),
+        image_sizes=sizes,
+    )
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.laps: dict[str, float] = {}
-        self.started = self._now()
 
-    def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = self._now()
-        self.laps[stage] = (now - self.started) * 1e3
-        self.started = now
+def _on_host(tensor: Tensor) -> Tensor:
+    """A copy in page-locked memory that is under way; a tensor on the host itself."""
+    if tensor.device.type == "cpu":
+        return tensor
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    return host.copy_(tensor, non_blocking=True)
 
 
 def resolve_device(device: torch.device | str) -> torch.device:

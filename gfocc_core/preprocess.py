@@ -52,30 +52,34 @@ def preprocess(
         A camera that is not valid gets a zero image (the mean colour).
     """
     device = torch.device(device)
-    inputs, affines, shifts = [], [], []
     mean = torch.tensor(config.mean, device=device).view(3, 1, 1)
     std = torch.tensor(config.std, device=device).view(3, 1, 1)
+    inputs = []
     for index, size in enumerate(frame.rig.image_sizes):
         if frame.valid[index]:
-            placement = place_image(size, config)
-            pixels = _resize_and_crop(frame.images[index].to(device), placement, config)
+            image = frame.images[index].to(device)
+            pixels = _resize_and_crop(image, place_image(size, config), config)
             inputs.append((pixels.float() - mean) / std)
-            affines.append(placement.scale)
-            shifts.append((-float(placement.left), -float(placement.top)))
         else:
             inputs.append(torch.zeros(3, config.height, config.width, device=device))
-            affines.append(1.0)
-            shifts.append((0.0, 0.0))
-    scales = torch.tensor(affines, device=device).view(-1, 1, 1)
-    view = CameraView(
-        cam_from_ego=invert_transform(frame.rig.ego_from_cam.double()).float()[None].to(device),
-        intrinsics=frame.rig.intrinsics.float()[None].to(device),
-        affine=(scales * torch.eye(2, device=device))[None],
-        shift=torch.tensor(shifts, device=device)[None],
-        valid=torch.tensor(frame.valid, device=device)[None],
+    return torch.stack(inputs)[None], camera_view(frame, config).to(device)
+
+
+def camera_view(frame: Frame, config: ImageConfig) -> CameraView:
+    """How a frame's ego points become pixels of the input, batch of one, on the CPU."""
+    affines, shifts = [], []
+    for size, valid in zip(frame.rig.image_sizes, frame.valid, strict=True):
+        placement = place_image(size, config) if valid else Placement(1.0, size, 0, 0)
+        affines.append(placement.scale)
+        shifts.append((-float(placement.left), -float(placement.top)))
+    return CameraView(
+        cam_from_ego=invert_transform(frame.rig.ego_from_cam.cpu().double()).float()[None],
+        intrinsics=frame.rig.intrinsics.cpu().float()[None],
+        affine=(torch.tensor(affines).view(-1, 1, 1) * torch.eye(2))[None],
+        shift=torch.tensor(shifts)[None],
+        valid=torch.tensor(frame.valid)[None],
         size=(config.height, config.width),
     )
-    return torch.stack(inputs)[None], view
 
 
 def _resize_and_crop(image: Tensor, placement: Placement, config: ImageConfig) -> Tensor:

@@ -60,23 +60,23 @@ def sample_views(problem: SamplingProblem, backend: SamplingBackend = "auto") ->
 
 
 def sample_reference(problem: SamplingProblem) -> Tensor:
-    """The same in plain torch; works for visible (query, view) pairs only."""
-    starts = [0]
-    for height, width in problem.level_sizes:
-        starts.append(starts[-1] + height * width)
+    """The same in plain torch; works for visible (query, view) pairs only.
+
+    Computes in float32, for float64 values in float64.
+    """
+    dtype = torch.promote_types(problem.values.dtype, torch.float32)
+    areas = [height * width for height, width in problem.level_sizes]
     batch, queries = problem.offsets.shape[:2]
     channels = problem.values.shape[-1] * problem.values.shape[-2]
-    total = problem.values.new_zeros(batch, queries, channels, dtype=torch.float32)
+    total = problem.values.new_zeros(batch, queries, channels, dtype=dtype)
     rows = []
     for index in range(batch):
         row = total[index]
-        for view in range(problem.visible.shape[1]):
+        for view, values in enumerate(problem.values[index].unbind()):
             pairs = problem.visible[index, view].nonzero().squeeze(-1)
             maps = [
-                problem.values[index, view, starts[level] : starts[level + 1]]
-                .permute(1, 2, 0)
-                .unflatten(-1, size)
-                for level, size in enumerate(problem.level_sizes)
+                level.to(dtype).permute(1, 2, 0).unflatten(-1, size)
+                for size, level in zip(problem.level_sizes, values.split(areas), strict=True)
             ]
             sampled = _sample(
                 maps,
@@ -84,7 +84,7 @@ def sample_reference(problem: SamplingProblem) -> Tensor:
                 problem.offsets[index, pairs],
                 problem.weights[index, pairs],
             )
-            row = row.index_add(0, pairs, sampled.float())
+            row = row.index_add(0, pairs, sampled.to(dtype))
         rows.append(row)
     seeing = problem.visible.sum(1).clamp(min=1).unsqueeze(-1)
     return torch.stack(rows) / seeing
@@ -103,7 +103,7 @@ def _sample(maps: list[Tensor], reference: Tensor, offsets: Tensor, weights: Ten
     total = reference.new_zeros(())
     for index, value in enumerate(maps):
         grid = positions[:, :, index].transpose(0, 1)
-        sampled = F.grid_sample(value.float(), grid.float(), align_corners=False)
+        sampled = F.grid_sample(value, grid.to(value.dtype), align_corners=False)
         weight = weights[:, :, index].transpose(0, 1).unsqueeze(1)
         total = total + (sampled * weight).sum(-1)
     return total.permute(2, 0, 1).flatten(1)

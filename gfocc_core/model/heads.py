@@ -76,9 +76,9 @@ class FlowHead(nn.Module):
 
 def is_dynamic(logits: Tensor) -> Tensor:
     """Whether the most likely class moves by itself: [..., K] logits -> bool [...]."""
-    dynamic = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
-    dynamic[[class_id - 1 for class_id in DYNAMIC_IDS]] = True
-    return dynamic[logits.argmax(-1)]
+    best = logits.argmax(-1)
+    # Comparing with numbers: a table of ids would wait for a copy to the device.
+    return torch.stack([best == class_id - 1 for class_id in DYNAMIC_IDS]).any(0)
 
 
 def _property_head(channels: int, outputs: int) -> nn.Sequential:

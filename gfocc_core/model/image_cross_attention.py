@@ -7,6 +7,7 @@ as laid out in ALGORITHM 3.6. Work is done for visible (Gaussian, camera) pairs 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ class ImageCrossAttention(nn.Module):
     ) -> None:
         super().__init__()
         self.heads, self.levels, self.points = heads, levels, points
+        self.sample: Callable[[SamplingProblem], Tensor] = sample_views
         self.camera_embedding = nn.Parameter(torch.randn(cameras, channels))
         self.level_embedding = nn.Parameter(torch.randn(levels, channels))
         self.sampling_offsets = nn.Linear(channels, heads * levels * points * 2)
@@ -62,7 +64,7 @@ class ImageCrossAttention(nn.Module):
         reference, visible = view.project(means)
         sizes = tuple((level.shape[-2], level.shape[-1]) for level in levels)
         weights = self.attention_weights(features).unflatten(-1, (self.heads, -1)).softmax(-1)
-        seen = sample_views(
+        seen = self.sample(
             SamplingProblem(
                 values=self._values(levels),
                 level_sizes=sizes,
@@ -89,5 +91,7 @@ class ImageCrossAttention(nn.Module):
         """Sampling offsets [B, N, heads, levels, points, 2] as fractions of the input."""
         offsets = self.sampling_offsets(features)
         offsets = offsets.unflatten(-1, (self.heads, self.levels, self.points, 2))
-        width_height = [[width, height] for height, width in sizes]
-        return offsets / offsets.new_tensor(width_height).view(self.levels, 1, 2)
+        # Filled on the device: a copy from the host would stall it.
+        edges = [edge for height, width in sizes for edge in (width, height)]
+        width_height = torch.stack([offsets.new_full((), edge) for edge in edges])
+        return offsets / width_height.view(self.levels, 1, 2)

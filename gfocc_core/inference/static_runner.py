@@ -1,0 +1,143 @@
+"""Frames from fixed buffers: what a CUDA graph needs, in bfloat16 and compiled if asked for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from functools import partial
+
+import torch
+
+from gfocc_core.config import Config
+from gfocc_core.frame import Frame
+from gfocc_core.gaussians import Gaussians
+from gfocc_core.inference.captured_program import CapturedProgram, Program
+from gfocc_core.inference.config import InferenceConfig
+from gfocc_core.inference.frame_inputs import FrameInputs, Sizes, sizes_of
+from gfocc_core.inference.frame_pass import FrameResult, decode, occupancy, velocities
+from gfocc_core.inference.prepared_network import prepare_network
+from gfocc_core.inference.stage_clock import FrameClock
+from gfocc_core.model import GaussianFlowNetwork
+from gfocc_core.temporal import TemporalState
+
+_log = logging.getLogger(__name__)
+
+
+class StaticRunner:
+    """Runs a prepared copy of the network on buffers of one rig at a time.
+
+    There is one program for frames with memory, one for those without, and two more with
+    velocities, each made when first needed; a new rig or configuration drops them. What cannot be
+    compiled or captured runs without it, with one line in the log.
+    """
+
+    def __init__(
+        self,
+        network: GaussianFlowNetwork,
+        inference: InferenceConfig,
+        device: torch.device,
+        clock: FrameClock,
+    ) -> None:
+        self._plain_network, self._inference = network, inference
+        self._network = prepare_network(network, inference)
+        self._dtype = torch.bfloat16 if inference.precision == "bfloat16" else torch.float32
+        self._device, self._clock = device, clock
+        self._sizes: Sizes = ()
+        self._config: Config | None = None
+        self._inputs: FrameInputs | None = None
+        self._programs: dict[tuple[bool, bool], Program] = {}
+
+    def run(
+        self, frame: Frame, past: TemporalState | None, config: Config, velocity: bool
+    ) -> FrameResult:
+        """As FrameRunner.run."""
+        inputs = self._inputs_for(frame, config)
+        inputs.load(frame, past)
+        self._clock.mark("upload")
+        key = (past is not None, velocity)
+        if key not in self._programs:
+            self._programs[key] = self._made(partial(self._compute, inputs, config, *key))
+        return self._programs[key]()
+
+    def _inputs_for(self, frame: Frame, config: Config) -> FrameInputs:
+        inputs = self._inputs
+        if config != self._config or inputs is None or not inputs.fit(frame):
+            # Graphs and buffers go before new ones come: both at once would double the memory.
+            self._programs.clear()
+            inputs = self._inputs = None
+            self._sizes = sizes_of(frame, self._sizes)
+            inputs = FrameInputs(self._sizes, config, self._device)
+            self._inputs, self._config = inputs, config
+        return inputs
+
+    def _compute(
+        self, inputs: FrameInputs, config: Config, with_memory: bool, velocity: bool
+    ) -> FrameResult:
+        """A frame from the buffers; alike whenever it runs, and without a look at the device."""
+        half = self._dtype == torch.bfloat16
+        images = inputs.images(self._dtype)
+        self._clock.mark("preprocess")
+        memory = inputs.memory() if with_memory else None
+        with torch.autocast(self._device.type, self._dtype, enabled=half, cache_enabled=False):
+            levels = self._network.encode(images)
+            self._clock.mark("encode")
+            gaussians = decode(self._network, levels, inputs.view(), memory)
+            speeds = velocities(self._network, gaussians, config) if velocity else None
+        exact = {f.name: getattr(gaussians, f.name)[0].float() for f in fields(gaussians)}
+        only = Gaussians(**exact)
+        self._clock.mark("decode")
+        result = FrameResult(*occupancy(only, speeds, config), only)
+        self._clock.mark("voxelize")
+        return result
+
+    def _made(self, compute: Callable[[], FrameResult]) -> Program:
+        """The program, captured if that is asked for and works."""
+        with _fastest_convolutions():
+            self._run_once(compute)
+            program = self._captured(compute) if self._inference.cuda_graph else compute
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()  # compilers and the first run need more than frames do
+        return program
+
+    def _captured(self, compute: Callable[[], FrameResult]) -> Program:
+        captured = (p for p in self._programs.values() if isinstance(p, CapturedProgram))
+        try:
+            return CapturedProgram(compute, self._device, next(captured, None))
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a driver or operator that cannot be captured
+            _log.warning("frames run without a CUDA graph: %s", _first_line(error))
+            self._inference = replace(self._inference, cuda_graph=False)
+            return compute
+
+    def _run_once(self, compute: Callable[[], FrameResult]) -> None:
+        """Compile everything; without compilation, should that fail."""
+        try:
+            compute()
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # compilers fail in many ways
+            if self._inference.compile == "off":
+                raise
+            _log.warning("the network runs without torch.compile: %s", _first_line(error))
+            self._inference = replace(self._inference, compile="off")
+            self._network = prepare_network(self._plain_network, self._inference)
+            compute()
+
+
+@contextmanager
+def _fastest_convolutions() -> Iterator[None]:
+    """Let cuDNN time its algorithms for what runs inside; graphs keep its choice."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"
