@@ -40,7 +40,13 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint", type=Path, required=True, help="the weights that are shipped"
     )
-    parser.add_argument("--summary", type=Path, required=True, help="summary.json of the run")
+    parser.add_argument(
+        "--summary",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="summary.json of the run, or of each run in a row",
+    )
     parser.add_argument(
         "--data", type=Path, required=True, help="JSON with the data set's settings"
     )
@@ -69,7 +75,7 @@ def _record(arguments: argparse.Namespace) -> dict[str, Any]:
             "bytes": len(weights),
             "sha256": hashlib.sha256(weights).hexdigest(),
         },
-        "training": without_places(_read(arguments.summary)),
+        "training": [without_places(_read(path)) for path in arguments.summary],
         "data": without_places(_read(arguments.data)),
         "scores": {
             "model": _read(arguments.model),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from gfocc_core.taxonomy import CLASS_NAMES, FREE_ID
@@ -30,7 +31,7 @@ HEADLINES: tuple[tuple[str, str], ...] = (
     ("moving mIoU", "moving_miou"),
 )
 
-_PLACES = frozenset({"out", "dataroot", "index", "labels"})
+_PLACES = frozenset({"out", "dataroot", "index", "labels", "initial_weights"})
 
 
 def model_card(record: Record) -> str:
@@ -38,7 +39,8 @@ def model_card(record: Record) -> str:
 
     Args:
         record: `title`; `description` (a paragraph); `checkpoint` (`file`, `bytes`, `sha256`);
-            `training`, as a run's summary.json; `data`, the data set's settings by name; `scores`
+            `training`, the summary.json of each run, each starting from the weights of the one
+            before; `data`, the data set's settings by name; `scores`
             of the model, the prior and the untrained network, as evaluate.py writes them.
 
     Raises:
@@ -65,14 +67,17 @@ def _lines(record: Record) -> Iterator[str]:
     yield from ("", _comparison(scores), "", "### Per class", "")
     yield from _per_class(scores)
     yield from ("", "## Training", "")
-    yield from _table(["", ""], _training_rows(record["training"]))
+    runs = record["training"]
+    yield from _table(["", *(f"run {number + 1}" for number in range(len(runs)))], _training(runs))
     yield from ("", "## Data", "")
     yield from _table(
         ["", ""], [[name, _plain(value)] for name, value in _flat(without_places(record["data"]))]
     )
-    yield from ("", "## Configuration", "", "```json")
-    yield json.dumps(without_places(record["training"]["config"]), indent=1)
-    yield "```"
+    configs = [without_places(run["config"]) for run in runs]
+    yield from ("", "## Configuration", "", "```json", json.dumps(configs[0], indent=1), "```")
+    for number, (before, after) in enumerate(pairwise(configs), 2):
+        yield from ("", f"Run {number} differs from the one before in", "")
+        yield from _table(["", ""], _changes(before, after))
 
 
 def _comparison(scores: Record) -> str:
@@ -106,15 +111,24 @@ def _mean(thresholds: Sequence[Sequence[float | None]], class_id: int) -> float 
     return sum(known) / len(known) if known else None
 
 
-def _training_rows(training: Record) -> list[list[str]]:
+def _training(runs: Sequence[Record]) -> list[list[str]]:
     return [
-        ["steps", str(training["steps"])],
-        ["clips per step", str(training["batch"])],
-        ["minutes", f"{training['minutes']:.1f}"],
-        ["device", f"{training['processes']} x {training['device']}"],
-        ["seed", str(training["config"]["run"]["seed"])],
-        ["date", training["date"]],
-        ["torch", training["torch"]],
+        ["steps", *(str(run["steps"]) for run in runs)],
+        ["clips per step", *(str(run["batch"]) for run in runs)],
+        ["minutes", *(f"{run['minutes']:.1f}" for run in runs)],
+        ["device", *(f"{run['processes']} x {run['device']}" for run in runs)],
+        ["seed", *(str(run["config"]["run"]["seed"]) for run in runs)],
+        ["date", *(run["date"] for run in runs)],
+        ["torch", *(run["torch"] for run in runs)],
+    ]
+
+
+def _changes(before: Record, after: Record) -> list[list[str]]:
+    old, new = dict(_flat(before)), dict(_flat(after))
+    return [
+        [name, f"{_plain(old.get(name))} -> {_plain(value)}"]
+        for name, value in new.items()
+        if old.get(name) != value
     ]
 
 

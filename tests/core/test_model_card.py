@@ -28,26 +28,32 @@ def scores(offset: float) -> dict[str, Any]:
     return values
 
 
+def summary(**config: Any) -> dict[str, Any]:
+    """A run's summary; config: what differs."""
+    return {
+        "steps": 3000,
+        "batch": 8,
+        "minutes": 12.345,
+        "device": "GPU X",
+        "processes": 1,
+        "date": "2025-01-02",
+        "torch": "2.9",
+        "config": {
+            "data": {"dataroot": "/secret/place", "batch_size": 8},
+            "run": {"out": "/secret/out", "seed": 3},
+            "use_flow": True,
+            **config,
+        },
+    }
+
+
 @pytest.fixture
 def record() -> dict[str, Any]:
     return {
         "title": "A tiny network",
         "description": "Not for roads.",
         "checkpoint": {"file": "tiny.safetensors", "bytes": 8_192_008, "sha256": "ab12"},
-        "training": {
-            "steps": 3000,
-            "batch": 8,
-            "minutes": 12.345,
-            "device": "GPU X",
-            "processes": 1,
-            "date": "2025-01-02",
-            "torch": "2.9",
-            "config": {
-                "data": {"dataroot": "/secret/place", "batch_size": 8},
-                "run": {"out": "/secret/out", "seed": 3},
-                "use_flow": True,
-            },
-        },
+        "training": [summary()],
         "data": {
             "seed": 17,
             "out": "/secret/data",
@@ -86,6 +92,15 @@ def test_data_and_training_are_told_and_local_paths_are_not(record: dict[str, An
     assert json.loads(card.split("```json")[1].split("```")[0])["data"] == {"batch_size": 8}
 
 
+def test_runs_in_a_row_stand_side_by_side_and_tell_what_changed(record: dict[str, Any]) -> None:
+    record["training"].append({**summary(initial_weights="w", use_flow=False), "minutes": 4.0})
+    card = model_card(record)
+    assert row_of(card, "minutes") == ["12.3", "4.0"]
+    changes = card.split("Run 2 differs")[1]
+    assert "| use_flow | True -> False |" in changes
+    assert "batch_size" not in changes
+
+
 def test_a_model_without_a_score_to_compare_says_so(record: dict[str, Any]) -> None:
     for field in ("miou_a", "rayiou"):
         record["scores"]["prior"][field] = None
@@ -97,7 +112,8 @@ def test_a_model_without_a_score_to_compare_says_so(record: dict[str, Any]) -> N
 )
 def test_a_missing_part_is_named(record: dict[str, Any], section: str, field: str) -> None:
     broken = copy.deepcopy(record)
-    del broken[section][field]
+    part = broken[section]
+    del (part[0] if isinstance(part, list) else part)[field]
     with pytest.raises(ValueError, match=f"lacks '{field}'"):
         model_card(broken)
 
@@ -115,7 +131,7 @@ def command() -> ModuleType:
 
 def arguments(record: dict[str, Any], folder: Path) -> list[str]:
     (folder / "tiny.safetensors").write_bytes(b"weights")
-    parts = {"summary": record["training"], "data": record["data"], **record["scores"]}
+    parts = {"summary": record["training"][0], "data": record["data"], **record["scores"]}
     flags = ["--checkpoint", str(folder / "tiny.safetensors"), "--title", "T"]
     flags += ["--description", "D", "--out", str(folder / "card.md")]
     for name, content in parts.items():
