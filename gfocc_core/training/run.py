@@ -163,7 +163,8 @@ def _trainer(config: TrainingConfig, average: MovingAverage, timer: Timer) -> li
             enable_version_counter=False,
         ),
         LearningRateMonitor(logging_interval="step"),
-        RichProgressBar(),
+        # Showing the loss waits for the GPU: not at every step.
+        RichProgressBar(refresh_rate=run.log_every),
     ]
     return lightning.Trainer(
         accelerator=run.accelerator,
