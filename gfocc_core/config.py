@@ -6,6 +6,7 @@ A configuration is data: it travels as JSON inside a checkpoint and comes back c
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -107,9 +108,16 @@ class TemporalConfig:
     """Seconds between two steps of the flow head."""
     max_gap: float = 2.0
     """Memory older than this many seconds is dropped."""
+    memory_interval: float = 0.5
+    """A frame attends to the past state whose age is closest to this many seconds; 0: the newest."""
 
     def __post_init__(self) -> None:
-        _require_positive("temporal", asdict(self))
+        intervals = {"frame_interval": self.frame_interval, "max_gap": self.max_gap}
+        _require_positive("temporal", intervals)
+        if not 0 <= self.memory_interval < math.inf:
+            raise ConfigError(
+                f"temporal.memory_interval must be >= 0 and finite, got {self.memory_interval}"
+            )
 
 
 @dataclass(frozen=True)

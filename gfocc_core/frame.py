@@ -82,7 +82,8 @@ class Occupancy:
     grid: VoxelGrid
     stamp_ns: int
     timings_ms: Mapping[str, float] = field(default_factory=dict)
-    """Milliseconds spent per stage."""
+    """Milliseconds: `total` of the whole prediction; with InferenceConfig.stage_timings also every
+    stage's, in their order, before it. Empty for a forecast."""
 
     def to(self, device: torch.device | str) -> Occupancy:
         velocity = None if self.velocity is None else self.velocity.to(device)

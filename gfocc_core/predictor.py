@@ -5,10 +5,10 @@ The ROS node, the evaluation and the benchmarks all go through it.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,16 +16,16 @@ from torch import Tensor
 
 from gfocc_core.checkpoint import load_checkpoint
 from gfocc_core.config import Config
+from gfocc_core.forecast import check_horizons, voxels_ahead
 from gfocc_core.frame import Frame, Occupancy
+from gfocc_core.gaussians import Gaussians
 from gfocc_core.geometry import CameraRig
 from gfocc_core.grid import VoxelGrid
 from gfocc_core.inference import InferenceConfig
 from gfocc_core.inference.runner_choice import runner_for
 from gfocc_core.inference.stage_clock import clock_for
 from gfocc_core.model import GaussianFlowNetwork
-from gfocc_core.temporal import TemporalState
-
-_log = logging.getLogger(__name__)
+from gfocc_core.temporal import TemporalMemory, TemporalState
 
 
 class OccupancyPredictor:
@@ -46,8 +46,10 @@ class OccupancyPredictor:
         self.device = resolve_device(device)
         self.network = network.to(self.device).eval().requires_grad_(False)
         self.inference = inference or InferenceConfig()
-        self.state: TemporalState | None = None
-        """What the next frame remembers; its tensors hold until the next frame."""
+        self.memory_age_s: float | None = None
+        """Age of the state that the last frame attended to; None if it had no memory."""
+        self._memory = TemporalMemory()
+        self._last: _LastFrame | None = None
         self._clock = clock_for(self.device, self.inference.stage_timings)
         self._runner = runner_for(self.network, self.inference, self.device, self._clock)
 
@@ -81,16 +83,34 @@ class OccupancyPredictor:
     def grid(self) -> VoxelGrid:
         return self.config.grid
 
+    @property
+    def state(self) -> TemporalState | None:
+        """What the last frame left to those that come."""
+        return self._memory.newest
+
+    @property
+    def gaussians(self) -> Gaussians | None:
+        """The last frame's Gaussians (unbatched), on the device, in that frame's ego frame.
+
+        They hold until the next frame; None before the first one and after a reset.
+        """
+        return self._last.gaussians if self._last else None
+
     def reset(self) -> None:
         """Forget the past; the next frame starts a new memory."""
-        self.state = None
+        self._memory.clear()
+        self.memory_age_s = None
+        self._last = None
 
-    def warm_up(self, image_sizes: Sequence[tuple[int, int]] = ()) -> float:
+    def warm_up(
+        self, image_sizes: Sequence[tuple[int, int]] = (), *, velocity: bool = False
+    ) -> float:
         """Run blank frames, so that the first real ones are not slow; returns seconds. Resets.
 
         Args:
             image_sizes: (height, width) of the cameras to come; else the network's own number
                 of cameras and input size. Frames of another rig are prepared for when they come.
+            velocity: prepare for frames with velocities too, not only for those without.
         """
         started = time.perf_counter()
         size = (self.config.image.height, self.config.image.width)
@@ -98,14 +118,20 @@ class OccupancyPredictor:
         rig = _blank_rig(sizes)
         images = tuple(torch.zeros(*size, 3, dtype=torch.uint8) for size in sizes)
         pose = torch.eye(4, dtype=torch.float64)
-        for stamp_ns in (0, 1):  # without memory, then with it
-            self.predict(Frame(images, rig, pose, stamp_ns, (True,) * len(sizes)))
+        for with_velocity in (False, True) if velocity else (False,):
+            self.reset()
+            for stamp_ns in (0, 1):  # without memory, then with it
+                frame = Frame(images, rig, pose, stamp_ns, (True,) * len(sizes))
+                self.predict(frame, velocity=with_velocity)
         self.reset()
         return time.perf_counter() - started
 
     @torch.inference_mode()
     def predict(self, frame: Frame, *, velocity: bool = False, to_host: bool = False) -> Occupancy:
         """Predict occupancy in the frame's reference ego frame and remember it.
+
+        The frame attends to the past state about `config.temporal.memory_interval` old, whatever
+        the rate of frames; a break in time or another scene starts a new memory.
 
         Args:
             frame: images, calibration and poses; some cameras may be missing.
@@ -116,23 +142,63 @@ class OccupancyPredictor:
             ValueError: the frame has more cameras than the network or no valid camera.
         """
         self._check(frame)
-        # Triton and graphs use the current device.
-        with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
+        with self._on_device():
             return self._predict(frame, velocity, to_host)
+
+    @torch.inference_mode()
+    def forecast(self, seconds: Sequence[float]) -> tuple[Occupancy, ...]:
+        """What the last frame's occupancy becomes when its moving Gaussians follow their flow.
+
+        Args:
+            seconds: after the last frame, each within 0 to the flow head's horizon (3 s with the
+                presets); between the head's steps positions are interpolated.
+
+        Returns:
+            One Occupancy per entry, on the device, in the last frame's ego frame as it was then;
+            stamped ahead, without velocity.
+
+        Raises:
+            ValueError: there was no frame since the start or the last reset, or seconds lie
+                outside of the horizon.
+        """
+        if self._last is None:
+            raise ValueError("there is no frame yet to forecast from")
+        check_horizons(seconds, self.config)
+        last = self._last
+        with self._on_device():
+            found = list(voxels_ahead(self.network, last.gaussians, seconds, self.config))
+            self._wait()
+        return tuple(
+            Occupancy(labels, density, None, self.grid, last.stamp_ns + round(ahead * 1e9))
+            for ahead, (labels, density) in zip(seconds, found, strict=True)
+        )
 
     def _predict(self, frame: Frame, velocity: bool, to_host: bool) -> Occupancy:
         self._clock.start()
-        result = self._runner.run(frame, self._past(frame), self.config, velocity)
-        self.state = TemporalState.from_frame(frame, result.gaussians)
+        temporal = self.config.temporal
+        past = self._memory.recall(frame, temporal)
+        self.memory_age_s = past.age_at(frame) if past else None
+        self._last = None  # a failing frame may have overwritten them already
+        result = self._runner.run(frame, past, self.config, velocity)
+        self._memory.remember(TemporalState.from_frame(frame, result.gaussians), temporal)
+        self._last = _LastFrame(frame.stamp_ns, result.gaussians)
         labels, density, speed = result.labels, result.density, result.velocity
         if to_host:
             labels, density = _on_host(labels), _on_host(density)
             speed = None if speed is None else _on_host(speed)
             self._clock.mark("download")
-        if self.device.type == "cuda":
-            torch.cuda.current_stream(self.device).synchronize()
+        self._wait()
         timings = self._clock.read()
         return Occupancy(labels, density, speed, self.grid, frame.stamp_ns, timings)
+
+    def _on_device(self) -> AbstractContextManager[object]:
+        """Triton and graphs use the current device."""
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
+
+    def _wait(self) -> None:
+        """Until the device has finished."""
+        if self.device.type == "cuda":
+            torch.cuda.current_stream(self.device).synchronize()
 
     def _check(self, frame: Frame) -> None:
         if len(frame.rig) > self.config.model.cameras:
@@ -142,13 +208,13 @@ class OccupancyPredictor:
         if not any(frame.valid):
             raise ValueError("the frame has no valid camera")
 
-    def _past(self, frame: Frame) -> TemporalState | None:
-        """What the frame may remember."""
-        reason = self.state.broken_by(frame, self.config.temporal) if self.state else None
-        if reason is None:
-            return self.state
-        _log.info("memory dropped: %s", reason)
-        return None
+
+@dataclass(frozen=True)
+class _LastFrame:
+    """What forecasts start from."""
+
+    stamp_ns: int
+    gaussians: Gaussians
 
 
 def _blank_rig(sizes: tuple[tuple[int, int], ...]) -> CameraRig:

@@ -77,7 +77,8 @@ def _size_table(level_sizes: tuple[tuple[int, int], ...], device: torch.device) 
         for height, width in level_sizes:
             rows.append((height, width, start))
             start += height * width
-        _SIZE_TABLES[key] = torch.tensor(rows, dtype=torch.int32, device=device)
+        with torch.inference_mode(False):  # a later training step may save it for backward
+            _SIZE_TABLES[key] = torch.tensor(rows, dtype=torch.int32, device=device)
     return _SIZE_TABLES[key]
 
 

@@ -109,18 +109,36 @@ def test_unknown_backend_is_named() -> None:
         sample_views(problem(), "numba")
 
 
+def run_interpreted(code: str) -> None:
+    """Run code that sees this module's names where kernels are interpreted."""
+    pytest.importorskip("triton")
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", f"from test_deformable_sampling import *; {code}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def train_after_predicting(device: str) -> None:
+    """The same problem without, then with gradients, in one process."""
+    with torch.inference_mode():
+        sample_views(problem(dtype=torch.float32, device=device), "triton")
+    compare_with_reference(device)
+
+
 @pytest.mark.parametrize(
     "sizes", ["", "heads=3, channels=5, points=2", "batch=1, views=1", "queries=0"]
 )
 def test_kernels_equal_the_reference_in_the_interpreter(sizes: str) -> None:
-    pytest.importorskip("triton")
-    code = f"from test_deformable_sampling import *; compare_with_reference('cpu', {sizes})"
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
-    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_interpreted(f"compare_with_reference('cpu', {sizes})")
+
+
+def test_training_goes_on_after_a_prediction() -> None:
+    run_interpreted("train_after_predicting('cpu')")
 
 
 @pytest.mark.gpu

@@ -169,6 +169,30 @@ def test_bfloat16_decides_alike_and_remembers_in_float32(
     torch.testing.assert_close(inputs.memory().means[0], state.means_in(later.global_from_ego))
 
 
+def test_results_that_a_graph_overwrites_are_remembered_and_forecast_as_plain_ones(
+    small_config: Config, make_frame: MakeFrame
+) -> None:
+    pair = predictors(small_config, GRAPH)
+    for number in range(9):
+        compare(pair, [exact_frame(make_frame, seed=number, stamp=number / 10, x=0.3 * number)])
+    assert [it.memory_age_s for it in pair] == pytest.approx([0.5, 0.5])
+    for wanted, found in zip(*(it.forecast([0.0, 0.7, 3.0]) for it in pair), strict=True):
+        assert_same(found, wanted)
+
+
+@pytest.mark.parametrize("velocity", [False, True])
+def test_warming_up_prepares_every_kind_of_frame(
+    small_config: Config, make_frame: MakeFrame, velocity: bool
+) -> None:
+    fixed = predictors(small_config, GRAPH)[1]
+    fixed.warm_up(velocity=velocity)
+    before = ReusedResults.made
+    for number in range(2):
+        fixed.predict(exact_frame(make_frame, stamp=0.5 * number), velocity=velocity)
+    assert ReusedResults.made == before
+    assert fixed.memory_age_s == 0.5
+
+
 def test_preparing_leaves_the_network_alone_and_positions_fine(small_config: Config) -> None:
     network = OccupancyPredictor.from_config(small_config, "cpu").network
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}

@@ -12,6 +12,7 @@ from gfocc_core.inference import InferenceConfig
 from gfocc_core.model import Memory
 from gfocc_core.predictor import OccupancyPredictor
 from gfocc_core.preprocess import preprocess
+from gfocc_core.voxelizer import voxelize_labels
 from tests.core.conftest import MakeFrame
 
 
@@ -57,6 +58,54 @@ def test_a_break_in_the_stream_starts_anew(
     predictor.predict(make_frame(seed=0))
     after_break = predictor.predict(later)
     assert torch.equal(fresh.density, after_break.density)
+
+
+def test_frames_at_12_hz_form_interleaved_chains_of_the_learned_rhythm(
+    predictor: OccupancyPredictor, make_frame: MakeFrame
+) -> None:
+    frames = [make_frame(seed=k, stamp=k / 12, x=0.4 * k) for k in range(19)]
+    wanted = [predictor.predict(frame).density for frame in frames[::6]]
+    predictor.reset()
+    assert predictor.memory_age_s is None
+    found: list[torch.Tensor] = []
+    ages: list[float | None] = []
+    for frame in frames:
+        found.append(predictor.predict(frame).density)
+        ages.append(predictor.memory_age_s)
+    assert all(torch.equal(*pair) for pair in zip(found[::6], wanted, strict=True))
+    assert ages[0] is None
+    assert ages[1:6] == pytest.approx([k / 12 for k in range(1, 6)])
+    assert ages[6:] == pytest.approx([0.5] * 13)
+
+
+def test_the_interval_of_memory_may_change_between_frames(
+    predictor: OccupancyPredictor, make_frame: MakeFrame
+) -> None:
+    for number in range(7):
+        predictor.predict(make_frame(seed=number, stamp=number / 10))
+    assert predictor.memory_age_s == pytest.approx(0.5)
+    temporal = replace(predictor.config.temporal, memory_interval=0.0)
+    predictor.config = replace(predictor.config, temporal=temporal)
+    predictor.predict(make_frame(seed=7, stamp=0.7))
+    assert predictor.memory_age_s == pytest.approx(0.1)
+
+
+def test_the_gaussians_are_those_of_the_last_frame(
+    predictor: OccupancyPredictor, make_frame: MakeFrame
+) -> None:
+    assert predictor.gaussians is None
+    for number in range(2):
+        occupancy = predictor.predict(make_frame(seed=number, stamp=0.5 * number, x=number))
+        gaussians = predictor.gaussians
+        assert gaussians is not None
+        assert len(gaussians) == predictor.config.model.gaussians
+        labels, _ = voxelize_labels(gaussians, predictor.grid, predictor.config.occupancy)
+        assert torch.equal(labels, occupancy.labels)
+    with pytest.raises(ValueError, match="no valid camera"):
+        predictor.predict(make_frame(2, valid=(False, False)))
+    assert predictor.gaussians is gaussians
+    predictor.reset()
+    assert predictor.gaussians is None
 
 
 def test_occupancy_has_the_grids_shape_and_types(
@@ -108,6 +157,8 @@ def test_warming_up_leaves_no_memory(predictor: OccupancyPredictor, make_frame: 
     fresh = predictor.predict(make_frame())
     predictor.reset()
     assert predictor.warm_up() > 0
+    assert predictor.state is None
+    assert predictor.gaussians is None
     assert torch.equal(predictor.predict(make_frame()).density, fresh.density)
 
 

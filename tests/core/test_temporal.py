@@ -1,17 +1,24 @@
-"""Memory follows the ego motion and is dropped when it no longer belongs."""
+"""Memory follows the ego motion, keeps its rhythm, and is dropped when it no longer belongs."""
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gfocc_core.config import TemporalConfig
+from gfocc_core.config import Config, ConfigError, TemporalConfig
+from gfocc_core.frame import Frame
 from gfocc_core.gaussians import Gaussians
 from gfocc_core.geometry import transform_from
-from gfocc_core.temporal import TemporalState, ego_motion
-from tests.core.conftest import MakeFrame
+from gfocc_core.temporal import TemporalMemory, TemporalState, ego_motion
+from tests.core.conftest import MakeFrame, make_rig
+
+MS = 1_000_000
 
 
 def state_of(frame: object, point: tuple[float, float, float]) -> TemporalState:
@@ -65,3 +72,131 @@ def test_when_memory_is_dropped(
     state = replace(state, stamp_ns=10 * 10**9)
     found = state.broken_by(later, TemporalConfig(max_gap=2.0))
     assert found is None if reason is None else found is not None and found.startswith(reason)
+
+
+def frame_at(stamp_ns: int, scene: str = "scene") -> Frame:
+    return Frame(
+        (torch.zeros(90, 160, 3, dtype=torch.uint8),),
+        make_rig(1),
+        torch.eye(4, dtype=torch.float64),
+        stamp_ns,
+        (True,),
+        scene,
+    )
+
+
+class Stream:
+    """Frames that pass through a memory; each leaves a state."""
+
+    def __init__(self, **temporal: float) -> None:
+        self.config, self.memory = TemporalConfig(**temporal), TemporalMemory()
+        self.longest = 0
+
+    def age(self, stamp_ns: int, scene: str = "scene") -> float | None:
+        """Seconds to the state that the next frame attends to."""
+        frame = frame_at(stamp_ns, scene)
+        found = self.memory.recall(frame, self.config)
+        self.memory.remember(state_of(frame, (0.0, 0.0, 0.0)), self.config)
+        self.longest = max(self.longest, len(self.memory))
+        return found.age_at(frame) if found else None
+
+
+def test_a_state_keeps_what_its_frame_had(make_frame: MakeFrame) -> None:
+    means, ones = torch.zeros(1, 3), torch.ones(1, 1)
+    gaussians = Gaussians(means, ones.expand(1, 3), ones.expand(1, 4), ones[0], ones, ones)
+    state = TemporalState.from_frame(make_frame(), gaussians)
+    means += 7
+    ones += 7
+    assert not state.means.any()
+    assert state.features.item() == 1
+
+
+@given(st.lists(st.integers(350, 1900), max_size=12))
+def test_keyframes_attend_to_the_one_before(intervals_ms: list[int]) -> None:
+    stream = Stream()
+    stamps = list(itertools.accumulate(intervals_ms, initial=1000))
+    ages = [stream.age(stamp * MS) for stamp in stamps]
+    assert ages[0] is None
+    assert ages[1:] == pytest.approx([interval / 1e3 for interval in intervals_ms])
+
+
+@pytest.mark.parametrize("rate", [10, 12, 15])
+def test_faster_cameras_keep_the_learned_rhythm(rate: int) -> None:
+    stream = Stream()
+    ages = [stream.age(round(number * 1e9 / rate)) for number in range(5 * rate)]
+    start = rate // 2
+    assert ages[0] is None
+    assert ages[1 : start + 1] == pytest.approx([k / rate for k in range(1, start + 1)])
+    assert all(abs(age - 0.5) <= 0.5 / rate + 1e-6 for age in ages[start:] if age is not None)
+    assert stream.longest <= start + 3
+
+
+@pytest.mark.parametrize("rate", [30, 60, 200, 1000])
+def test_memory_stays_small_at_any_rate(rate: int) -> None:
+    stream = Stream()
+    ages = [stream.age(round(number * 1e9 / rate)) for number in range(2 * rate)]
+    settled = [age for age in ages[rate:] if age is not None]
+    assert len(settled) == rate
+    assert max(abs(age - 0.5) for age in settled) <= 0.5 / 16 + 1 / rate
+    assert stream.longest <= 20
+
+
+@given(st.lists(st.integers(63, 900), max_size=40), st.sampled_from([0.0, 0.3, 0.5]))
+def test_no_other_state_would_have_been_closer(intervals_ms: list[int], interval: float) -> None:
+    stream, stamps = Stream(memory_interval=interval), [0]
+    stream.age(0)
+    for step in intervals_ms:
+        now = stamps[-1] + step
+        ages = [(now - stamp) / 1e3 for stamp in stamps]
+        best = min(ages, key=lambda age: (abs(age - interval), age))
+        found = stream.age(now * MS)
+        assert found is not None
+        assert abs(found - interval) == pytest.approx(abs(best - interval))
+        stamps.append(now)
+
+
+def test_an_interval_of_nothing_is_the_frame_before() -> None:
+    stream = Stream(memory_interval=0.0)
+    ages = [stream.age(number * 83 * MS) for number in range(9)]
+    assert ages[1:] == pytest.approx([0.083] * 8)
+    assert stream.longest == 2
+
+
+def test_frames_of_one_stamp_attend_to_each_other() -> None:
+    stream = Stream()
+    assert [stream.age(5) for _ in range(50)] == [None] + [0.0] * 49
+    assert stream.longest <= 3
+
+
+@pytest.mark.parametrize(("stamp_ms", "scene"), [(1400, "scene"), (1500, "other"), (9000, "scene")])
+def test_a_break_forgets_the_whole_chain(stamp_ms: int, scene: str) -> None:
+    stream = Stream()
+    for number in range(19):
+        stream.age(number * 83 * MS)
+    assert stream.age(stamp_ms * MS, scene) is None
+    assert len(stream.memory) == 1
+    assert stream.age((stamp_ms + 83) * MS, scene) == pytest.approx(0.083)
+
+
+def test_after_a_pause_the_newest_is_what_there_is() -> None:
+    stream = Stream(max_gap=1.0)
+    for number in range(10):
+        stream.age(number * 100 * MS)
+    assert stream.age(1700 * MS) == pytest.approx(0.8)
+
+
+def test_states_beyond_the_longest_gap_are_not_lent() -> None:
+    stream = Stream(max_gap=0.25)
+    ages = [stream.age(number * 100 * MS) for number in range(10)]
+    assert ages[3:] == pytest.approx([0.2] * 7)
+
+
+@pytest.mark.parametrize("interval", [-0.1, math.nan, math.inf])
+def test_an_impossible_interval_is_named(interval: float) -> None:
+    with pytest.raises(ConfigError, match=r"temporal.memory_interval must be >= 0 and finite"):
+        TemporalConfig(memory_interval=interval)
+
+
+def test_configurations_from_before_the_interval_still_load() -> None:
+    loaded = Config.from_dict({"temporal": {"frame_interval": 0.5, "max_gap": 0.3}})
+    assert loaded.temporal == TemporalConfig(max_gap=0.3, memory_interval=0.5)
