@@ -1,8 +1,9 @@
 # mypy: disable-error-code="no-untyped-def"
-"""Triton kernels that put the usable Gaussians in order of their strip, a few voxels along x.
+"""Triton kernels of a counting sort that puts the usable Gaussians in order of their bins.
 
-A counting sort without atomics: each block of Gaussians counts its strips, then places its own
-after those of earlier strips and earlier blocks. Called by triton_sorting only.
+A strip is a bar of voxels along y, as wide and high as a tile; a bin is one voxel of it along y.
+Atomics only count: whoever adds first, the sums are the same, and the order in which Gaussians
+arrive in a bin is forgotten by triton_sorting, the only caller.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ def count_kernel(
     quats,
     opacities,
     values,
-    strip_of,
-    column_of,
+    bins,
+    arrivals,
     counts,
     lower_x,
     lower_y,
@@ -31,15 +32,20 @@ def count_kernel(
     size_y,
     size_z,
     gaussians,
-    strips,
+    wide,
+    layers,
+    columns,
     NEIGHBORHOOD: tl.constexpr,  # noqa: N803
     CLASSES: tl.constexpr,  # noqa: N803
     CLASSES_PADDED: tl.constexpr,  # noqa: N803
-    STRIP: tl.constexpr,  # noqa: N803
+    STRIP_X: tl.constexpr,  # noqa: N803
+    STRIP_Z: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
-    CHUNK: tl.constexpr,  # noqa: N803
 ):
-    """Strip (-1: contributes nothing) and column of each Gaussian, and the block's strip counts."""
+    """Bin of each Gaussian (-1: contributes nothing), who came before it there, and the counts.
+
+    counts [layers * wide, columns + 1] starts as zeros; its last column counts a whole strip.
+    """
     batch = tl.program_id(1).to(tl.int64)
     number = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     real = number < gaussians
@@ -52,74 +58,68 @@ def count_kernel(
         real[:, None] & (channel < CLASSES)[None, :],
         0.0,
     )
-    usable &= tl.min((tl.abs(logit) < float("inf")).to(tl.int32), 1) != 0
+    usable &= tl.max((tl.abs(logit) < float("inf")).to(tl.int32) ^ 1, 1) == 0
     x, y, z = home_voxel(means, index, real, lower_x, lower_y, lower_z, voxel_size)
-    usable &= (x >= -NEIGHBORHOOD) & (x < size_x + NEIGHBORHOOD)
-    usable &= (y >= -NEIGHBORHOOD) & (y < size_y + NEIGHBORHOOD)
-    usable &= (z >= -NEIGHBORHOOD) & (z < size_z + NEIGHBORHOOD)
-    MARGIN: tl.constexpr = (NEIGHBORHOOD + STRIP - 1) // STRIP * STRIP  # noqa: N806
-    strip = tl.where(usable, x, 0.0).to(tl.int32) + MARGIN
-    strip = tl.where(usable, strip // STRIP, -1)
-    tl.store(strip_of + index, strip, real)
-    tl.store(column_of + index, tl.where(usable, y, 0.0).to(tl.int32) + NEIGHBORHOOD, real)
-    counts += (batch * tl.num_programs(0) + tl.program_id(0)) * strips
-    for first in range(0, strips, CHUNK):
-        name = first + tl.arange(0, CHUNK)
-        found = tl.sum((strip[:, None] == name[None, :]).to(tl.int32), 0)
-        tl.store(counts + name, found, name < strips)
+    x, y, z = x + NEIGHBORHOOD, y + NEIGHBORHOOD, z + NEIGHBORHOOD
+    usable &= (x >= 0) & (x < size_x + 2 * NEIGHBORHOOD)
+    usable &= (y >= 0) & (y < size_y + 2 * NEIGHBORHOOD)
+    usable &= (z >= 0) & (z < size_z + 2 * NEIGHBORHOOD)
+    x, y, z = tl.where(usable, x, 0.0), tl.where(usable, y, 0.0), tl.where(usable, z, 0.0)
+    layer = tl.minimum(z.to(tl.int32) // STRIP_Z, layers - 1)
+    strip = (layer * wide + x.to(tl.int32) // STRIP_X) * (columns + 1)
+    bin_of = strip + y.to(tl.int32)
+    counts += batch * layers * wide * (columns + 1)
+    arrival = tl.atomic_add(counts + bin_of, 1, usable, sem="relaxed")
+    tl.atomic_add(counts + strip + columns, 1, usable, sem="relaxed")
+    tl.store(arrivals + index, arrival, real)
+    tl.store(bins + index, tl.where(usable, bin_of, -1), real)
+
+
+@triton.jit
+def start_kernel(
+    counts,
+    starts,
+    columns,
+    STRIPS: tl.constexpr,  # noqa: N803
+    COLUMNS: tl.constexpr,  # noqa: N803
+):
+    """Where each column of one strip starts, after all earlier strips and columns."""
+    strip = tl.program_id(0)
+    row = columns + 1
+    to_batch = tl.program_id(1).to(tl.int64) * tl.num_programs(0) * row
+    counts += to_batch
+    starts += to_batch + strip * row
+    earlier = tl.zeros((STRIPS,), tl.int32)
+    for first in range(0, strip, STRIPS):
+        other = first + tl.arange(0, STRIPS)
+        earlier += tl.load(counts + other * row + columns, other < strip, 0)
+    start = tl.sum(earlier, 0)
+    for first in range(0, row, COLUMNS):
+        column = first + tl.arange(0, COLUMNS)
+        count = tl.load(counts + strip * row + column, column < columns, 0)
+        tl.store(starts + column, start + tl.cumsum(count, 0) - count, column < row)
+        start += tl.sum(count, 0)
 
 
 @triton.jit
 def place_kernel(
-    strip_of,
-    column_of,
-    counts,
-    bases,
+    bins,
+    arrivals,
+    starts,
     listed,
-    listed_column,
+    listed_bins,
     gaussians,
-    strips,
+    starts_of_item,
     BLOCK: tl.constexpr,  # noqa: N803
-    CHUNK: tl.constexpr,  # noqa: N803
-    ROWS: tl.constexpr,  # noqa: N803
 ):
-    """List a block's Gaussians by strip, stably; bases [strips + 1] says where each begins."""
-    block = tl.program_id(0)
-    blocks = tl.num_programs(0)
+    """List the Gaussians by bin, within one as they arrived."""
     batch = tl.program_id(1).to(tl.int64)
-    strip_of += batch * gaussians
-    counts += batch * blocks * strips
-    bases += batch * (strips + 1)
-    lane = tl.arange(0, BLOCK)
-    number = block * BLOCK + lane
-    strip = tl.load(strip_of + number, number < gaussians, -1)
-    place = tl.zeros((BLOCK,), tl.int32)
-    carry = 0
-    for first in range(0, strips, CHUNK):
-        name = first + tl.arange(0, CHUNK)
-        total = tl.zeros((ROWS, CHUNK), tl.int32)
-        earlier = tl.zeros((ROWS, CHUNK), tl.int32)
-        for start in range(0, blocks, ROWS):
-            row = (start + tl.arange(0, ROWS))[:, None]
-            known = (row < blocks) & (name < strips)[None, :]
-            count = tl.load(counts + row * strips + name[None, :], known, 0)
-            total += count
-            earlier += tl.where(row < block, count, 0)
-        summed = tl.sum(total, 0)
-        base = carry + tl.cumsum(summed, 0) - summed
-        carry += tl.sum(summed, 0)
-        if block == 0:
-            tl.store(bases + name, base, name < strips)
-        base += tl.sum(earlier, 0)
-        place += tl.sum(tl.where(strip[:, None] == name[None, :], base[None, :], 0), 1)
-    if block == 0:
-        tl.store(bases + strips, carry)
-    for first in range(0, BLOCK, CHUNK):
-        other = first + tl.arange(0, CHUNK)
-        number_of_other = block * BLOCK + other
-        theirs = tl.load(strip_of + number_of_other, number_of_other < gaussians, -1)
-        before = (strip[:, None] == theirs[None, :]) & (other[None, :] < lane[:, None])
-        place += tl.sum(before.to(tl.int32), 1)
-    column = tl.load(column_of + batch * gaussians + number, number < gaussians, 0)
-    tl.store(listed + batch * gaussians + place, number, strip >= 0)
-    tl.store(listed_column + batch * gaussians + place, column, strip >= 0)
+    number = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    real = number < gaussians
+    to_item = batch * gaussians
+    bin_of = tl.load(bins + to_item + number, real, -1)
+    arrival = tl.load(arrivals + to_item + number, real, 0)
+    usable = bin_of >= 0
+    slot = to_item + tl.load(starts + batch * starts_of_item + bin_of, usable, 0) + arrival
+    tl.store(listed + slot, number, usable)
+    tl.store(listed_bins + slot, bin_of, usable)

@@ -21,8 +21,9 @@ def scatter_back_kernel(
     records,
     values,
     order,
-    bases,
-    density,
+    bins,
+    starts,
+    total,
     d_density,
     d_logits,
     d_means,
@@ -38,19 +39,31 @@ def scatter_back_kernel(
     size_y,
     size_z,
     gaussians,
-    strips,
+    starts_of_item,
     NEIGHBORHOOD: tl.constexpr,  # noqa: N803
     CLASSES: tl.constexpr,  # noqa: N803
     CLASSES_PADDED: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
 ):
-    """Gradients of one Gaussian's properties, from the voxels of its cube."""
+    """Gradients of the Gaussian sorted to this place, from the voxels of its cube in the grid.
+
+    Those that contribute nothing get zeros: from the program of their number.
+    """
     place = tl.program_id(0)
     batch = tl.program_id(1).to(tl.int64)
-    if place >= tl.load(bases + batch * (strips + 1) + strips):
-        return
     channel = tl.arange(0, CLASSES_PADDED)
     known = channel < CLASSES
+    if tl.load(bins + batch * gaussians + place) < 0:
+        index = batch * gaussians + place
+        for axis in tl.static_range(3):
+            tl.store(d_means + index * 3 + axis, 0.0)
+            tl.store(d_scales + index * 3 + axis, 0.0)
+        for part in tl.static_range(4):
+            tl.store(d_quats + index * 4 + part, 0.0)
+        tl.store(d_opacities + index, 0.0)
+        tl.store(d_values + index * CLASSES + channel, tl.zeros_like(channel).to(tl.float32), known)
+    if place >= tl.load(starts + (batch + 1) * starts_of_item - 1):
+        return
     logit = tl.load(values + (batch * gaussians + place) * CLASSES_PADDED + channel)
     record = ()
     for field in tl.static_range(RECORD):
@@ -60,51 +73,64 @@ def scatter_back_kernel(
     offset_x = from_home(means, index, True, home_x, lower_x, voxel_size, 0)
     offset_y = from_home(means, index, True, home_y, lower_y, voxel_size, 1)
     offset_z = from_home(means, index, True, home_z, lower_z, voxel_size, 2)
-    # 64-bit up to the home voxel, from where steps fit 32 bits.
-    voxel_0, voxel_1, voxel_2 = home_x.to(tl.int32), home_y.to(tl.int32), home_z.to(tl.int32)
-    home = ((batch * size_x + voxel_0) * size_y + voxel_1) * size_z + voxel_2
-    density += home
-    d_density += home
-    d_logits += home * CLASSES
-    EDGE: tl.constexpr = 2 * NEIGHBORHOOD + 1  # noqa: N806
+    voxel_x, voxel_y, voxel_z = home_x.to(tl.int32), home_y.to(tl.int32), home_z.to(tl.int32)
+    low_x = tl.maximum(voxel_x - NEIGHBORHOOD, 0)
+    low_y = tl.maximum(voxel_y - NEIGHBORHOOD, 0)
+    low_z = tl.maximum(voxel_z - NEIGHBORHOOD, 0)
+    edge_x = tl.minimum(voxel_x + NEIGHBORHOOD + 1, size_x) - low_x
+    edge_y = tl.minimum(voxel_y + NEIGHBORHOOD + 1, size_y) - low_y
+    edge_z = tl.minimum(voxel_z + NEIGHBORHOOD + 1, size_z) - low_z
+    # 64-bit up to the first voxel, from where steps fit 32 bits.
+    corner = ((batch * size_x + low_x) * size_y + low_y) * size_z + low_z
+    total += corner
+    d_density += corner
+    d_logits += corner * CLASSES
+    from_x = low_x - home_x
     g_opacity = tl.zeros((BLOCK,), tl.float32)
     g_logit = tl.zeros((BLOCK, CLASSES_PADDED), tl.float32)
     # Moments of the slopes along the exponent, in voxels from the mean.
     m_x, m_y, m_z = g_opacity, g_opacity, g_opacity
     m_xx, m_xy, m_xz = g_opacity, g_opacity, g_opacity
     m_yy, m_yz, m_zz = g_opacity, g_opacity, g_opacity
-    for start in range(0, EDGE * EDGE * EDGE, BLOCK):
+    for start in range(0, edge_y * edge_z, BLOCK):
         lane = start + tl.arange(0, BLOCK)
-        step_x = lane // (EDGE * EDGE) - NEIGHBORHOOD
-        step_y = lane // EDGE % EDGE - NEIGHBORHOOD
-        step_z = lane % EDGE - NEIGHBORHOOD
-        voxel_x, voxel_y, voxel_z = voxel_0 + step_x, voxel_1 + step_y, voxel_2 + step_z
-        inside = (lane < EDGE * EDGE * EDGE) & (voxel_x >= 0) & (voxel_x < size_x)
-        inside &= (voxel_y >= 0) & (voxel_y < size_y) & (voxel_z >= 0) & (voxel_z < size_z)
-        voxel = (step_x * size_y + step_y) * size_z + step_z
-        total = tl.load(density + voxel, inside, 0.0)
-        to_density = tl.load(d_density + voxel, inside, 0.0)
-        to_density = tl.where((total >= 0) & (total <= 1), to_density, 0.0)
-        to_logits = tl.load(
-            d_logits + voxel[:, None] * CLASSES + channel[None, :],
-            inside[:, None] & known[None, :],
-            0.0,
-        )
-        x, y, z = step_x.to(tl.float32), step_y.to(tl.float32), step_z.to(tl.float32)
-        first = x * a + (y * d + (z * g - u))
-        second = x * b + (y * e + (z * h - v))
-        third = x * c + (y * f + (z * i - w))
-        weight = tl.exp2(-(first * first + second * second + third * third))
-        weight = tl.where(inside, weight, 0.0)
-        g_opacity += weight * to_density
-        g_logit += weight[:, None] * to_logits
-        slope = to_density * opacity + tl.sum(to_logits * logit[None, :], 1)
-        slope = -slope * weight
-        x, y, z = x - offset_x, y - offset_y, z - offset_z
-        along_x, along_y, along_z = x * slope, y * slope, z * slope
-        m_x, m_y, m_z = m_x + along_x, m_y + along_y, m_z + along_z
-        m_xx, m_xy, m_xz = m_xx + along_x * x, m_xy + along_x * y, m_xz + along_x * z
-        m_yy, m_yz, m_zz = m_yy + along_y * y, m_yz + along_y * z, m_zz + along_z * z
+        step_y = lane // edge_z
+        step_z = lane - step_y * edge_z
+        inside = step_y < edge_y
+        voxel = step_y * size_z + step_z
+        y = step_y.to(tl.float32) + (low_y - home_y)
+        z = step_z.to(tl.float32) + (low_z - home_z)
+        first_yz = y * d + (z * g - u)
+        second_yz = y * e + (z * h - v)
+        third_yz = y * f + (z * i - w)
+        m, along_x, along_xx = tl.zeros_like(y), tl.zeros_like(y), tl.zeros_like(y)
+        for step_x in range(0, edge_x):
+            sum_here = tl.load(total + voxel, inside, 2.0)
+            to_density = tl.load(d_density + voxel, inside, 0.0)
+            to_logits = tl.load(
+                d_logits + voxel[:, None] * CLASSES + channel[None, :],
+                inside[:, None] & known[None, :],
+                0.0,
+            )
+            voxel += size_y * size_z
+            to_density = tl.where((sum_here >= 0) & (sum_here <= 1), to_density, 0.0)
+            x = step_x + from_x
+            first = x * a + first_yz
+            second = x * b + second_yz
+            third = x * c + third_yz
+            weight = tl.exp2(0.0 - first * first - second * second - third * third)
+            g_opacity += weight * to_density
+            g_logit += weight[:, None] * to_logits
+            slope = to_density * opacity + tl.sum(to_logits * logit[None, :], 1)
+            slope *= weight
+            x -= offset_x
+            m += slope
+            along_x += x * slope
+            along_xx += x * x * slope
+        y, z = y - offset_y, z - offset_z
+        m_x, m_y, m_z = m_x - along_x, m_y - m * y, m_z - m * z
+        m_xx, m_xy, m_xz = m_xx - along_xx, m_xy - along_x * y, m_xz - along_x * z
+        m_yy, m_yz, m_zz = m_yy - m * y * y, m_yz - m * y * z, m_zz - m * z * z
     tl.store(d_opacities + index, tl.sum(g_opacity, 0))
     tl.store(d_values + index * CLASSES + channel, tl.sum(g_logit, 0), known)
 

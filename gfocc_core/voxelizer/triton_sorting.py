@@ -1,8 +1,8 @@
 # mypy: disable-error-code="no-untyped-def, assignment, misc"
-"""Sorts Gaussians by strip along x and voxel along y, so that tiles read them as runs of memory.
+"""Sorts Gaussians into strips along y and voxels of those, so that tiles read runs of memory.
 
-Within its strip a Gaussian goes behind all of smaller columns and those of its own listed before
-it: each counts them. Fixed launch shapes, no atomics, the same order every time.
+A bin's Gaussians follow each other in their original order: each counts those before it. Fixed
+launch shapes, no host synchronisation, the same order every time.
 """
 
 from __future__ import annotations
@@ -14,17 +14,30 @@ import triton.language as tl
 from torch import Tensor, int32
 
 from gfocc_core.grid import VoxelGrid
-from gfocc_core.voxelizer.triton_binning import count_kernel, place_kernel
+from gfocc_core.voxelizer.triton_binning import count_kernel, place_kernel, start_kernel
 from gfocc_core.voxelizer.triton_geometry import RECORD, TO_EXP2, from_home, home_voxel, whitening
 
-BLOCK = 256
-"""Gaussians of one program of the counting sort."""
-CHUNK, ROWS = 64, 16
-"""Strips and blocks whose counts are summed at a time."""
-QUERIES, OTHERS = 32, 64
-"""Gaussians ranked at a time, and those they are compared with at a time."""
-MOST_RANKERS = 64
-"""Programs that share one strip, at most."""
+BLOCK = 128
+"""Gaussians of one program that counts or places."""
+STRIPS, COLUMNS = 512, 256
+"""Strips and columns summed at a time."""
+QUERIES, OTHERS = 32, 32
+"""Gaussians ranked by one program, and those they are compared with at a time."""
+
+
+@dataclass(frozen=True)
+class Strips:
+    """How a grid is cut for a neighborhood: tile (x, z) reads `runs` strips from (x, z) on."""
+
+    shape: tuple[int, int]
+    """Voxels of a strip in x and z."""
+    wide: int
+    """Strips in x; they begin at voxel -neighborhood."""
+    layers: int
+    """Strips in z; one if a tile is as high as the grid."""
+    columns: int
+    """Voxels along y; column c is voxel c - neighborhood."""
+    runs: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -37,108 +50,85 @@ class SortedGaussians:
     """Logits float32 [B, N, K padded with zeros]."""
     order: Tensor
     """int32 [B, N]: where each came from."""
+    bins: Tensor
+    """int32 [B, N] in the original order; -1 for those left out."""
     starts: Tensor
-    """int32 [B, strips, columns + 1]: first of each column; column c is voxel c - neighborhood."""
-    bases: Tensor
-    """int32 [B, strips + 1]: first of each strip; the last is how many there are."""
+    """int32 [B, layers * wide, columns + 1]: first of each bin; the last is how many there are."""
+    strips: Strips
 
 
 def sort_gaussians(
-    inputs: tuple[Tensor, ...], grid: VoxelGrid, neighborhood: int, strip: int
+    inputs: tuple[Tensor, ...], grid: VoxelGrid, neighborhood: int, tile: tuple[int, int, int]
 ) -> SortedGaussians:
-    """Sort means, scales, quaternions, opacities and logits [B, N, ...] into strips of voxels."""
+    """Sort means, scales, quaternions, opacities and logits [B, N, ...] into strips of tiles."""
     means, classes = inputs[0], inputs[4].shape[-1]
     batch, count = means.shape[:2]
     padded = pad_classes(classes)
-    strips = -(-grid.shape[0] // strip) + 2 * -(-neighborhood // strip)
-    columns = grid.shape[1] + 2 * neighborhood
-    blocks = max(1, -(-count // BLOCK))
-    strip_of, column_of, listed, listed_column, order = means.new_empty(
-        5, batch, count, dtype=int32
-    )
-    counts = means.new_empty(batch, blocks, strips, dtype=int32)
-    bases = means.new_empty(batch, strips + 1, dtype=int32)
-    starts = means.new_empty(batch, strips, columns + 1, dtype=int32)
+    strips = cut(grid, neighborhood, tile)
+    bins, arrivals, listed, listed_bins, order = means.new_empty(5, batch, count, dtype=int32)
+    counts = means.new_zeros(batch, strips.layers * strips.wide, strips.columns + 1, dtype=int32)
+    starts = counts.new_empty(counts.shape)
     records = means.new_empty(batch, RECORD.value, count)
     values = means.new_empty(batch, count, padded)
     space = (*grid.lower, grid.voxel_size)
+    blocks = max(1, -(-count // BLOCK))
     count_kernel[(blocks, batch)](
         *inputs,
-        strip_of,
-        column_of,
+        bins,
+        arrivals,
         counts,
         *space,
         *grid.shape,
         count,
-        strips,
+        strips.wide,
+        strips.layers,
+        strips.columns,
         neighborhood,
         classes,
         padded,
-        strip,
+        *strips.shape,
         BLOCK,
-        CHUNK,
-        num_warps=8,
+        num_warps=4,
     )
-    place_kernel[(blocks, batch)](
-        strip_of,
-        column_of,
-        counts,
-        bases,
-        listed,
-        listed_column,
-        count,
-        strips,
-        BLOCK,
-        CHUNK,
-        ROWS,
-        num_warps=8,
+    start_kernel[(counts.shape[1], batch)](
+        counts, starts, strips.columns, STRIPS, COLUMNS, num_warps=4
     )
-    rankers = -(-count // (strips * QUERIES)) + -(-(columns + 1) // QUERIES)
-    rank_kernel[(strips, min(rankers, MOST_RANKERS), batch)](
+    to_bins = (starts, listed, listed_bins, count, counts.shape[1] * counts.shape[2])
+    place_kernel[(blocks, batch)](bins, arrivals, *to_bins, BLOCK, num_warps=4)
+    rank_kernel[(max(1, -(-count // QUERIES)), batch)](
         *inputs,
-        listed,
-        listed_column,
-        bases,
-        starts,
+        *to_bins,
         order,
         records,
         values,
         *space,
-        count,
-        columns,
         classes,
         padded,
         QUERIES,
         OTHERS,
-        num_warps=4,
+        num_warps=1,
     )
-    return SortedGaussians(records, values, order, starts, bases)
+    return SortedGaussians(records, values, order, bins, starts, strips)
+
+
+def cut(grid: VoxelGrid, neighborhood: int, tile: tuple[int, int, int]) -> Strips:
+    """Strips as wide and high as the tiles."""
+    tiles_x, tiles_z = -(-grid.shape[0] // tile[0]), -(-grid.shape[2] // tile[2])
+    runs_x, runs_z = 1 - (-2 * neighborhood // tile[0]), 1 - (-2 * neighborhood // tile[2])
+    if tiles_z == 1:
+        runs_z = 1
+    return Strips(
+        shape=(tile[0], tile[2]),
+        wide=tiles_x + runs_x - 1,
+        layers=tiles_z + runs_z - 1,
+        columns=grid.shape[1] + 2 * neighborhood,
+        runs=(runs_x, runs_z),
+    )
 
 
 def pad_classes(classes: int) -> int:
     """Columns that a matrix product takes for so many classes."""
     return max(16, triton.next_power_of_2(classes))
-
-
-@triton.jit
-def _count_before(
-    columns,
-    begin,
-    end,
-    column,
-    position,
-    QUERIES: tl.constexpr,  # noqa: N803
-    OTHERS: tl.constexpr,  # noqa: N803
-):
-    """How many in begin..end sort before each (column, position)."""
-    before = tl.zeros((QUERIES, OTHERS), tl.int32)
-    for start in range(begin, end, OTHERS):
-        other = start + tl.arange(0, OTHERS)
-        theirs = tl.load(columns + other, other < end, 2147483647)[None, :]
-        less = theirs < column[:, None]
-        less |= (theirs == column[:, None]) & (other[None, :] < position[:, None])
-        before += less.to(tl.int32)
-    return tl.sum(before, 1)
 
 
 @triton.jit
@@ -148,10 +138,11 @@ def rank_kernel(
     quats,
     opacities,
     logits,
-    listed,
-    listed_column,
-    bases,
     starts,
+    listed,
+    listed_bins,
+    gaussians,
+    starts_of_item,
     order,
     records,
     values,
@@ -159,65 +150,61 @@ def rank_kernel(
     lower_y,
     lower_z,
     voxel_size,
-    gaussians,
-    columns,
     CLASSES: tl.constexpr,  # noqa: N803
     CLASSES_PADDED: tl.constexpr,  # noqa: N803
     QUERIES: tl.constexpr,  # noqa: N803
     OTHERS: tl.constexpr,  # noqa: N803
 ):
-    """Write a share of one strip's records where they belong, and where its columns start."""
-    strip = tl.program_id(0)
-    share = tl.program_id(1)
-    shares = tl.num_programs(1)
-    batch = tl.program_id(2).to(tl.int64)
-    bases += batch * (tl.num_programs(0) + 1) + strip
-    begin = tl.load(bases)
-    end = tl.load(bases + 1)
+    """Write the records of a few listed Gaussians where they belong."""
+    first = tl.program_id(0) * QUERIES
+    batch = tl.program_id(1).to(tl.int64)
+    starts += batch * starts_of_item
     listed += batch * gaussians
-    listed_column += batch * gaussians
+    listed_bins += batch * gaussians
     order += batch * gaussians
     records += batch * gaussians * RECORD
     values += batch * gaussians * CLASSES_PADDED
-    starts += (batch * tl.num_programs(0) + strip) * (columns + 1)
-    lane = tl.arange(0, QUERIES)
-    for first in range((shares - 1 - share) * QUERIES, columns + 1, shares * QUERIES):
-        column = first + lane
-        start = begin + _count_before(
-            listed_column, begin, end, column, tl.zeros_like(column), QUERIES, OTHERS
-        )
-        tl.store(starts + column, start, column <= columns)
-    for first in range(begin + share * QUERIES, end, shares * QUERIES):
-        position = first + lane
-        real = position < end
-        column = tl.load(listed_column + position, real, 0)
-        number = tl.load(listed + position, real, 0)
-        place = begin + _count_before(listed_column, begin, end, column, position, QUERIES, OTHERS)
-        index = batch * gaussians + number
-        tl.store(order + place, number, real)
-        channel = tl.arange(0, CLASSES_PADDED)
-        logit = tl.load(
-            logits + index[:, None] * CLASSES + channel[None, :],
-            real[:, None] & (channel < CLASSES)[None, :],
-            0.0,
-        )
-        to = values + place.to(tl.int64)[:, None] * CLASSES_PADDED + channel[None, :]
-        tl.store(to, logit, real[:, None])
-        a, b, c, d, e, f, g, h, i, _ = whitening(quats, scales, index, real)
-        scale = voxel_size * TO_EXP2
-        a, b, c = a * scale, b * scale, c * scale
-        d, e, f = d * scale, e * scale, f * scale
-        g, h, i = g * scale, h * scale, i * scale
-        home_x, home_y, home_z = home_voxel(
-            means, index, real, lower_x, lower_y, lower_z, voxel_size
-        )
-        x = from_home(means, index, real, home_x, lower_x, voxel_size, 0)
-        y = from_home(means, index, real, home_y, lower_y, voxel_size, 1)
-        z = from_home(means, index, real, home_z, lower_z, voxel_size, 2)
-        opacity = tl.load(opacities + index, real, 0.0)
-        record = (home_x, home_y, home_z, opacity, a, b, c, d, e, f, g, h, i)
-        record += (x * a + y * d + z * g, x * b + y * e + z * h, x * c + y * f + z * i)
-        at = records + place
-        for field in tl.static_range(RECORD):
-            tl.store(at, record[field], real)
-            at += gaussians
+    used = tl.load(starts + starts_of_item - 1)
+    if first >= used:
+        return
+    position = first + tl.arange(0, QUERIES)
+    real = position < used
+    number = tl.load(listed + position, real, 0)
+    mine = tl.load(listed_bins + position, real, 0)
+    index = batch * gaussians + number
+    channel = tl.arange(0, CLASSES_PADDED)
+    logit = tl.load(
+        logits + index[:, None] * CLASSES + channel[None, :],
+        real[:, None] & (channel < CLASSES)[None, :],
+        0.0,
+    )
+    opacity = tl.load(opacities + index, real, 0.0)
+    a, b, c, d, e, f, g, h, i, _ = whitening(quats, scales, index, real)
+    scale = voxel_size * TO_EXP2
+    a, b, c = a * scale, b * scale, c * scale
+    d, e, f = d * scale, e * scale, f * scale
+    g, h, i = g * scale, h * scale, i * scale
+    home_x, home_y, home_z = home_voxel(means, index, real, lower_x, lower_y, lower_z, voxel_size)
+    x = from_home(means, index, real, home_x, lower_x, voxel_size, 0)
+    y = from_home(means, index, real, home_y, lower_y, voxel_size, 1)
+    z = from_home(means, index, real, home_z, lower_z, voxel_size, 2)
+    record = (home_x, home_y, home_z, opacity, a, b, c, d, e, f, g, h, i)
+    record += (x * a + y * d + z * g, x * b + y * e + z * h, x * c + y * f + z * i)
+
+    begin = tl.load(starts + tl.load(listed_bins + first))
+    end = tl.load(starts + tl.load(listed_bins + tl.minimum(first + QUERIES, used) - 1) + 1)
+    before = tl.zeros((OTHERS, QUERIES), tl.int32)
+    for start in range(begin, end, OTHERS):
+        other = start + tl.arange(0, OTHERS)
+        theirs = tl.load(listed_bins + other, other < end, 2147483647)[:, None]
+        earlier = tl.load(listed + other, other < end, 0)[:, None] < number[None, :]
+        earlier = (theirs < mine[None, :]) | ((theirs == mine[None, :]) & earlier)
+        before += earlier.to(tl.int32)
+    place = begin + tl.sum(before, 0)
+    tl.store(order + place, number, real)
+    to = values + place.to(tl.int64)[:, None] * CLASSES_PADDED + channel[None, :]
+    tl.store(to, logit, real[:, None])
+    at = records + place
+    for field in tl.static_range(RECORD):
+        tl.store(at, record[field], real)
+        at += gaussians

@@ -150,28 +150,35 @@ def needles_stay_finite(device: str = "cpu") -> None:
         assert bool(values.isfinite().all())
 
 
-def order_is_by_strip_and_column(count: int, grid: VoxelGrid, neighborhood: int) -> None:
+def order_is_by_strip_and_column(
+    count: int, grid: VoxelGrid, neighborhood: int, tile: tuple[int, int, int] = (2, 2, 16)
+) -> None:
     """The sort against torch's stable one; column starts against a count."""
     from gfocc_core.voxelizer.triton_sorting import sort_gaussians
 
     gaussians = scene(grid, count, batch=2, classes=3)
     gaussians.opacities[:, ::7] = float("nan")
     inputs = tuple(getattr(gaussians, name) for name in PROPERTIES)
-    found = sort_gaussians(inputs, grid, neighborhood, strip=4)
-    margin = -(-neighborhood // 4) * 4
+    found = sort_gaussians(inputs, grid, neighborhood, tile)
     columns = grid.shape[1] + 2 * neighborhood
+    edges = torch.tensor([tile[0], 1, tile[2]])
     for item in range(2):
         home = grid.index_of(gaussians.means[item])
         inside = (home >= -neighborhood) & (home < torch.tensor(grid.shape) + neighborhood)
-        kept = (inside.all(-1) & gaussians.opacities[item].isfinite()).nonzero().squeeze(-1)
-        strip = (home[kept, 0] + margin) // 4
-        column = home[kept, 1] + neighborhood
-        order = (strip * columns + column).argsort(stable=True)
+        usable = inside.all(-1) & gaussians.opacities[item].isfinite()
+        kept = usable.nonzero().squeeze(-1)
+        cell = (home[kept] + neighborhood) // edges
+        if grid.shape[2] <= tile[2]:
+            cell[:, 2] = 0
+        strip = cell[:, 2] * found.strips.wide + cell[:, 0]
+        order = (strip * columns + cell[:, 1]).argsort(stable=True)
         assert 0 < len(kept) < count
-        assert int(found.bases[item, -1]) == len(kept)
+        assert int(strip.max()) < len(found.starts[item])
+        assert torch.equal(found.bins[item] >= 0, usable)
+        assert int(found.starts[item, -1, -1]) == len(kept)
         assert torch.equal(found.order[item, : len(kept)].long(), kept[order])
         assert torch.equal(found.values[item, : len(kept), :3], inputs[4][item, kept[order]])
-        key = strip * (columns + 1) + column
+        key = strip * (columns + 1) + cell[:, 1]
         for here, starts in enumerate(found.starts[item]):
             for there in (0, columns // 2, columns):
                 assert int(starts[there]) == int((key < here * (columns + 1) + there).sum())
@@ -185,7 +192,7 @@ def runs_and_tiles_do_not_matter() -> None:
     first = voxelize(gaussians, SMALL, 3, "triton")
     assert all(map(torch.equal, first, voxelize(gaussians, SMALL, 3, "triton")))
     usual = triton_backend.TILE, triton_backend.GROUP
-    for tile, group in (((2, 4, 8), 16), ((4, 2, 4), 32), ((8, 4, 4), 16)):
+    for tile, group in (((2, 4, 8), 16), ((4, 2, 4), 32), ((8, 4, 4), 16), ((1, 2, 2), 16)):
         triton_backend.TILE, triton_backend.GROUP = tile, group
         for found, wanted in zip(voxelize(gaussians, SMALL, 3, "triton"), first, strict=True):
             torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
@@ -210,8 +217,13 @@ IN_INTERPRETER = {
     "nothing": "nothing_makes_an_empty_grid()",
     "order": "order_is_by_strip_and_column(700, SMALL, 3)",
     "order of many strips": (
-        "order_is_by_strip_and_column(300, VoxelGrid(lower=(-60., -1., -1.), shape=(300, 40, 5)), 1)"
+        "order_is_by_strip_and_column("
+        "200, VoxelGrid(lower=(-20., -1., -1.), shape=(100, 9, 4)), 1, tile=(1, 4, 1))"
     ),
+    "order of many columns": (
+        "order_is_by_strip_and_column(300, VoxelGrid(lower=(-1., -60., -1.), shape=(5, 300, 5)), 1)"
+    ),
+    "order of layers": "order_is_by_strip_and_column(300, SMALL, 3, tile=(4, 4, 4))",
     "order in one strip": (
         "order_is_by_strip_and_column(900, VoxelGrid(lower=(-.4, -1., -1.), shape=(2, 5, 5)), 0)"
     ),
