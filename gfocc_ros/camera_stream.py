@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import deque
 from dataclasses import dataclass
+from statistics import median_low
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -15,7 +16,7 @@ T = TypeVar("T")
 REMEMBERED_STAMPS = 16
 """Duplicates are recognised among this many stamps."""
 REMEMBERED_INTERVALS = 4
-"""The camera's period is the shortest of this many last intervals (dropped images lengthen some)."""
+"""The camera's rhythm is read off this many last intervals (dropped images lengthen some)."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class CameraStream(Generic[T]):
     def last_arrival_s(self) -> float | None:
         """When any image of this camera last arrived."""
         return self._last_arrival_s
+
+    @property
+    def period_ns(self) -> int | None:
+        """The usual distance of two images in ns; None: not known yet."""
+        return median_low(self._intervals) if self._intervals else None
 
     def note_arrival(self, arrival_s: float) -> None:
         self._last_arrival_s = arrival_s

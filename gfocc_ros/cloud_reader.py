@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gfocc_core.grid import VoxelGrid
 from gfocc_core.taxonomy import FREE_ID
-from gfocc_ros.messages import CLOUD_POINT
+from gfocc_ros.cloud_messages import CLOUD_POINT
 
 
 def labels_from_cloud(message: PointCloud2, grid: VoxelGrid) -> Tensor:

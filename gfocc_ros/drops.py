@@ -16,6 +16,8 @@ class Drop(Enum):
 
     DUPLICATE_IMAGE = "duplicate_image"
     LATE_IMAGE = "late_image"
+    FUTURE_IMAGE = "future_image"
+    UNSTAMPED_IMAGE = "unstamped_image"
     UNMATCHED_IMAGE = "unmatched_image"
     QUEUE_FULL = "queue_full"
     TIME_JUMP = "time_jump"
@@ -26,6 +28,8 @@ class Drop(Enum):
     SIZE_MISMATCH = "size_mismatch"
     NO_CAMERA_POSE = "no_camera_pose"
     NO_EGO_POSE = "no_ego_pose"
+    ODOMETRY_JUMP = "odometry_jump"
+    """No frame is lost, only what was remembered before it."""
     TOO_FEW_CAMERAS = "too_few_cameras"
     SUPERSEDED_FRAME = "superseded_frame"
     PREDICTION_FAILED = "prediction_failed"

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 
 from gfocc_ros.camera_stream import CameraStream, StampedImage
 from gfocc_ros.drops import Drop, DropCounters
+from gfocc_ros.stamp_check import StampCheck
 
 T = TypeVar("T")
 
@@ -32,6 +33,8 @@ class AssemblerSettings:
     queue_size: int
     time_jump_s: float
     reference_timeout_s: float
+    future_limit_s: float = 1.0
+    """A stamp further ahead of the node's clock or of the other cameras is wrong."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class FrameAssembler(Generic[T]):
         self._streams: dict[str, CameraStream[T]] = {
             camera: CameraStream(settings.queue_size) for camera in settings.cameras
         }
+        self._check = StampCheck(round(settings.future_limit_s * 1e9), settings.reference_timeout_s)
+        self._heard: set[str] = set()
         self._pending: list[_Anchor[T]] = []
         self._last: _Anchor[T] | None = None
         self._first_arrival_s: float | None = None
@@ -74,11 +79,34 @@ class FrameAssembler(Generic[T]):
         return bool(self._pending)
 
     def heard_cameras(self) -> set[str]:
-        """Cameras that ever sent an image."""
-        return {name for name, s in self._streams.items() if s.last_arrival_s is not None}
+        """Cameras that ever sent an image, usable or not."""
+        return set(self._heard)
 
-    def push(self, camera: str, stamp_ns: int, arrival_s: float, message: T) -> bool:
-        """Take in an image; returns whether time was set back since the last set."""
+    def push(
+        self,
+        camera: str,
+        stamp_ns: int,
+        arrival_s: float,
+        message: T,
+        clock_ns: int | None = None,
+    ) -> bool:
+        """Take in an image; returns whether time was set back since the last set.
+
+        Args:
+            camera: one of the settings' cameras.
+            stamp_ns: the image's stamp.
+            arrival_s: now, on the monotonic clock.
+            message: travels with the image.
+            clock_ns: now, on the clock of the stamps; None or 0: not known.
+        """
+        self._heard.add(camera)
+        if stamp_ns <= 0:
+            self._drops.count(Drop.UNSTAMPED_IMAGE, camera, f"stamp {stamp_ns} ns")
+            return False
+        ahead = self._check.ahead(camera, stamp_ns, arrival_s, clock_ns)
+        if ahead:
+            self._drops.count(Drop.FUTURE_IMAGE, camera, ahead)
+            return False
         image = StampedImage(stamp_ns, arrival_s, message)
         stream = self._streams[camera]
         stream.note_arrival(arrival_s)
@@ -89,6 +117,8 @@ class FrameAssembler(Generic[T]):
         if stream.restarts_with(image, self._settings.time_jump_s):
             self._drops.count(Drop.TIME_JUMP, camera, times=stream.clear())
             jumped = is_anchor and self._restart(image)
+        elif is_anchor and self._was_led_astray(camera, image):
+            jumped = self._restart(image)
         if stream.is_duplicate(image):
             self._drops.count(Drop.DUPLICATE_IMAGE, camera, f"stamp {stamp_ns} ns came twice")
         elif is_anchor and self._last and stamp_ns <= self._last.image.stamp_ns:
@@ -122,6 +152,13 @@ class FrameAssembler(Generic[T]):
             if heard is not None and now_s - heard <= timeout:
                 return camera
         return reference
+
+    def _was_led_astray(self, camera: str, image: StampedImage[T]) -> bool:
+        """Whether another camera, no longer followed, took the sets to a time far ahead."""
+        last = self._last
+        if last is None or last.camera == camera:
+            return False
+        return last.image.stamp_ns - image.stamp_ns > self._settings.time_jump_s * 1e9
 
     def _restart(self, image: StampedImage[T]) -> bool:
         """Start over at an earlier time; returns whether sets of the later time have left.
@@ -195,11 +232,18 @@ class FrameAssembler(Generic[T]):
         return ImageSet(anchor.image.stamp_ns, anchor.image.arrival_s, images, self._epoch)
 
     def _match(self, stream: CameraStream[T], anchor: _Anchor[T]) -> StampedImage[T] | None:
-        """The nearest image, unless it is nearer to a set that forms next."""
+        """The nearest image, unless it is nearer to a set that forms next.
+
+        Else a camera that started late would lag behind by one image for ever.
+        """
         stamp_ns = anchor.image.stamp_ns
         nearest = stream.nearest(stamp_ns, self._slop_ns)
         if nearest is None:
             return None
+        next_ones = [a.image.stamp_ns for a in self._pending[1:]]
+        period_ns = self._streams[anchor.camera].period_ns
+        if period_ns is not None:
+            next_ones.append(stamp_ns + period_ns)
         distance = abs(nearest.stamp_ns - stamp_ns)
-        next_ones = (abs(a.image.stamp_ns - nearest.stamp_ns) for a in self._pending[1:])
-        return nearest if all(distance <= other for other in next_ones) else None
+        is_ours = all(distance <= abs(nearest.stamp_ns - other) for other in next_ones)
+        return nearest if is_ours else None

@@ -1,188 +1,203 @@
-"""The ROS 2 node `occupancy`: camera images and tf in, 3D semantic occupancy out.
+"""The ROS 2 lifecycle node `occupancy`: camera images and tf in, 3D semantic occupancy out.
 
-Only wires topics, timers and parameters to the pipeline; `occupancy_node` runs it.
-config/occupancy.yaml describes its parameters.
+Only leads from state to state; `occupancy_node` runs it, config/occupancy.yaml describes its
+parameters. What each state holds:
+
+| state | network and publishers | subscriptions, tf and worker |
+|---|---|---|
+| unconfigured | none | none |
+| inactive | loaded, warmed up | none |
+| active | loaded, warmed up | running |
 """
 
 from __future__ import annotations
 
-import functools
-from dataclasses import replace
+import gc
+from collections.abc import Callable
 from typing import Any
 
-from nav_msgs.msg import OccupancyGrid
+import torch
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
-from rclpy.node import Node
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from std_srvs.srv import Trigger
 
-from gfocc_core.config import preset
-from gfocc_core.frame import Occupancy
+from gfocc_core.forecast import check_horizons
 from gfocc_core.predictor import OccupancyPredictor
-from gfocc_ros.drops import QUIET_DROPS
-from gfocc_ros.frame_builder import ImageMessage
-from gfocc_ros.messages import cloud_message, grid_message
-from gfocc_ros.parameters import (
-    NodeParameters,
-    ParameterError,
-    declare_parameters,
-    with_changes,
-)
-from gfocc_ros.pipeline import OccupancyPipeline
-from gfocc_ros.transforms import TransformPoses
+from gfocc_ros.diagnostics import Diagnostics, PipelineWatch
+from gfocc_ros.network_loading import load_predictor
+from gfocc_ros.output_settings import OutputSettings
+from gfocc_ros.outputs import Outputs
+from gfocc_ros.parameter_declaration import declare_parameters, with_changes
+from gfocc_ros.parameters import NodeParameters
+from gfocc_ros.session import ActiveSession
 
-ASSEMBLY_TICK_S = 0.01
-"""How often deadlines are looked at while a set of images waits for cameras."""
-WARNING_PERIOD_S = 1.0
-STOP_TIMEOUT_S = 1.0
-"""How long a running prediction may hold up the exit."""
+DEACTIVATE_TIMEOUT_S = 30.0
+"""How long a running prediction may hold up `deactivate`."""
 
 
-class OccupancyNode(Node):
-    """Subscribes, predicts and publishes from construction until `stop`.
+class TransitionError(Exception):
+    """A transition failed; says which and why."""
+
+
+class OccupancyNode(LifecycleNode):
+    """Unconfigured after construction; `start` or a lifecycle manager leads it on.
 
     Raises:
-        ValueError: a parameter, the checkpoint or the device cannot be used.
+        ParameterError: a parameter cannot be used.
     """
 
     def __init__(self) -> None:
         super().__init__("occupancy")
         self.parameters = declare_parameters(self)
-        predictor = self._load_predictor()
-        warm_up_s = predictor.warm_up()
-        self._poses = TransformPoses(
-            self,
-            fixed_frame=self.parameters.fixed_frame,
-            base_frame=self.parameters.base_frame,
-            timeout_s=self.parameters.tf_timeout_s,
-        )
-        self._advertise()
-        self._pipeline = OccupancyPipeline(self.parameters, predictor, self._poses, self._publish)
-        self._reported_frames = 0
-        self._start_timers()
-        self._subscribe()
+        self._predictor: OccupancyPredictor | None = None
+        self._outputs: Outputs | None = None
+        self._session: ActiveSession | None = None
+        self._diagnostics = Diagnostics(self)
+        self.create_service(Trigger, "~/reset", self._on_reset)
         self.add_on_set_parameters_callback(self._on_parameters)
-        self.get_logger().info(
-            f"ready: {len(self.parameters.cameras)} cameras "
-            f"({self.parameters.image_transport}), network on {predictor.device}, "
-            f"warmed up in {warm_up_s:.1f} s"
-        )
 
-    def stop(self) -> None:
-        """Take no more frames; a prediction that runs is waited for a moment, then left alone."""
-        self._pipeline.stop(STOP_TIMEOUT_S)
+    def start(self) -> None:
+        """Configure and activate, as parameter `autostart` asks for.
 
-    def _load_predictor(self) -> OccupancyPredictor:
+        Raises:
+            TransitionError: one of both failed.
+        """
+        for transition in (self.trigger_configure, self.trigger_activate):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                raise TransitionError(self._diagnostics.failure)
+
+    def stop(self, timeout_s: float) -> None:
+        """Before the end of the process: take no more frames, wait for a prediction that runs."""
+        if self._session is not None:
+            self._session.stop(timeout_s)
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load and warm up the network, advertise the outputs."""
+        return self._attempt("configure", "inactive", self._configure, super().on_configure, state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen, predict and publish."""
+        return self._attempt("activate", "active", self._activate, super().on_activate, state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; the network stays loaded, its memory is forgotten."""
+        stop = self._deactivate
+        return self._attempt("deactivate", "inactive", stop, super().on_deactivate, state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unload the network and take the outputs back."""
+        return self._attempt("cleanup", "unconfigured", self._release, super().on_cleanup, state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of everything, from whatever state."""
+        return self._attempt("shutdown", "finalized", self._release, super().on_shutdown, state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of everything; the node is unconfigured then and may be configured again."""
+        failure = self._diagnostics.failure
+        self._release()
+        self._diagnostics.failure, self._diagnostics.state = failure, "unconfigured"
+        return TransitionCallbackReturn.SUCCESS
+
+    def _attempt(
+        self,
+        name: str,
+        goal: str,
+        work: Callable[[], None],
+        proceed: Callable[[LifecycleState], TransitionCallbackReturn],
+        state: LifecycleState,
+    ) -> TransitionCallbackReturn:
+        """Do a transition's work; what it raises is told in one line, which rclpy would swallow."""
+        try:
+            work()
+            result = proceed(state)
+        except Exception as error:
+            known = isinstance(error, ValueError | TransitionError)
+            reason = str(error) if known else f"{type(error).__name__}: {error}"
+            self._diagnostics.failure = f"{name} failed: {' '.join(reason.split())}"
+            self.get_logger().error(self._diagnostics.failure)
+            return TransitionCallbackReturn.ERROR
+        self._diagnostics.failure, self._diagnostics.state = "", goal
+        self.get_logger().info(f"{name}: {goal} now")
+        return result
+
+    def _configure(self) -> None:
         if not self.parameters.checkpoint:
             self.get_logger().warning(
                 "NO CHECKPOINT: the network has RANDOM WEIGHTS (preset "
                 f"'{self.parameters.preset}') and its output is NOISE; set parameter 'checkpoint'"
             )
-        return load_predictor(self.parameters)
-
-    def _advertise(self) -> None:
-        reliable = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE
+        self._predictor = load_predictor(self.parameters)
+        # Plain frames need no preparation with velocities, captured ones do.
+        warm_up_s = self._predictor.warm_up(velocity=self.parameters.inference == "fast")
+        self._diagnostics.device = self._predictor.device
+        self._outputs = Outputs(self, _output_settings(self.parameters))
+        self.get_logger().info(
+            f"network on {self._predictor.device} ({self.parameters.inference}), "
+            f"warmed up in {warm_up_s:.1f} s"
         )
-        self._cloud_publisher = self.create_publisher(PointCloud2, "~/occupancy", reliable)
-        self._grid_publisher = self.create_publisher(OccupancyGrid, "~/grid", reliable)
 
-    def _start_timers(self) -> None:
-        """On a steady clock: deadlines and reports must not stop with simulated time."""
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._deadline_timer = self.create_timer(ASSEMBLY_TICK_S, self._hand_over, clock=steady)
-        self._deadline_timer.cancel()
-        self.create_timer(WARNING_PERIOD_S, self._warn, clock=steady)
-        self.create_timer(self.parameters.report_period_s, self._report, clock=steady)
-
-    def _subscribe(self) -> None:
-        sensor_data = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST,
-            depth=self.parameters.queue_size,
-            reliability=ReliabilityPolicy.BEST_EFFORT,
+    def _activate(self) -> None:
+        assert self._predictor is not None
+        assert self._outputs is not None
+        session = ActiveSession(self, self.parameters, self._predictor, self._outputs)
+        self._session = session
+        self._diagnostics.watch = PipelineWatch(session.pipeline, session.cameras.mismatches)
+        self.get_logger().info(
+            f"ready: {len(self.parameters.cameras)} cameras ({self.parameters.image_transport})"
         )
-        compressed = self.parameters.image_transport == "compressed"
-        image_type = CompressedImage if compressed else Image
-        suffix = "/compressed" if compressed else ""
-        for camera in self.parameters.cameras:
-            on_image = functools.partial(self._on_image, camera)
-            on_info = functools.partial(self._pipeline.add_info, camera)
-            self.create_subscription(
-                image_type, f"{camera}/image_rect{suffix}", on_image, sensor_data
-            )
-            self.create_subscription(CameraInfo, f"{camera}/camera_info", on_info, sensor_data)
 
-    def _on_image(self, camera: str, message: ImageMessage) -> None:
-        if self._pipeline.add_image(camera, message):
-            self._poses.clear()
-            self.get_logger().warning(
-                "time was set back: memory and tf start anew", throttle_duration_sec=1.0
-            )
-        self._hand_over()
+    def _deactivate(self) -> None:
+        session, self._session, self._diagnostics.watch = self._session, None, None
+        if session is not None and not session.stop(DEACTIVATE_TIMEOUT_S):
+            raise TransitionError(f"a prediction did not end within {DEACTIVATE_TIMEOUT_S:.0f} s")
 
-    def _hand_over(self) -> None:
-        if not self._pipeline.hand_over():
-            self._deadline_timer.cancel()
-        elif self._deadline_timer.is_canceled():
-            self._deadline_timer.reset()
+    def _release(self) -> None:
+        try:
+            self._deactivate()
+        finally:
+            if self._outputs is not None:
+                self._outputs.destroy()
+            self._outputs = self._predictor = self._diagnostics.device = None
+            gc.collect()
+            if torch.cuda.is_initialized():
+                torch.cuda.empty_cache()
 
-    def _publish(self, occupancy: Occupancy) -> None:
-        """In the worker thread: build and send what someone listens to."""
-        frame_id = self.parameters.base_frame
-        if self._cloud_publisher.get_subscription_count():
-            self._cloud_publisher.publish(cloud_message(occupancy, frame_id))
-        if self._grid_publisher.get_subscription_count():
-            self._grid_publisher.publish(grid_message(occupancy, frame_id))
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._session is None:
+            response.message = "the node is not active: there is no memory"
+            return response
+        self._session.pipeline.forget()
+        response.success = True
+        response.message = "the next frame starts a new memory"
+        return response
 
     def _on_parameters(self, changes: list[Parameter[Any]]) -> SetParametersResult:
         try:
-            self.parameters = with_changes(self.parameters, changes)
-        except ParameterError as error:
+            parameters = with_changes(self.parameters, changes)
+            if self._predictor is not None:
+                check_horizons(parameters.forecast_horizons_s, self._predictor.config)
+        except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        self._pipeline.density_threshold = self.parameters.density_threshold
+        self.parameters = parameters
+        if self._outputs is not None:
+            self._outputs.settings = _output_settings(self.parameters)
+        if self._session is not None:
+            self._session.pipeline.parameters = self.parameters
         return SetParametersResult(successful=True)
 
-    def _warn(self) -> None:
-        for reason, sentence in self._pipeline.drops.take_news().items():
-            if reason in QUIET_DROPS:
-                self.get_logger().debug(sentence)
-            else:
-                self.get_logger().warning(sentence)
 
-    def _report(self) -> None:
-        frames = self._pipeline.frames - self._reported_frames
-        self._reported_frames += frames
-        timings = (f"{name} {ms:.0f}" for name, ms in self._pipeline.timings_ms.items())
-        drops = (f"{drop.value} {n}" for drop, n in self._pipeline.drops.totals().items())
-        self.get_logger().info(
-            f"{frames} frames ({frames / self.parameters.report_period_s:.1f} Hz), "
-            f"last one's ms: {', '.join(timings) or 'none'}; "
-            f"dropped since the start: {', '.join(drops) or 'nothing'}"
-        )
-        heard = self._pipeline.heard_cameras()
-        unheard = [camera for camera in self.parameters.cameras if camera not in heard]
-        if unheard:
-            self.get_logger().warning(f"no image ever came from {', '.join(unheard)}")
-
-
-def load_predictor(parameters: NodeParameters) -> OccupancyPredictor:
-    """The network that the parameters ask for.
-
-    Raises:
-        ValueError: the checkpoint or the device cannot be used, or the checkpoint's network
-            knows fewer cameras than are listed.
-    """
-    count = len(parameters.cameras)
-    if not parameters.checkpoint:
-        config = preset(parameters.preset)
-        model = replace(config.model, cameras=max(count, config.model.cameras))
-        return OccupancyPredictor.from_config(replace(config, model=model), parameters.device)
-    predictor = OccupancyPredictor.from_checkpoint(parameters.checkpoint, parameters.device)
-    if count > predictor.config.model.cameras:
-        raise ParameterError(
-            f"parameter 'cameras' lists {count} cameras, the network of checkpoint "
-            f"'{parameters.checkpoint}' knows {predictor.config.model.cameras}"
-        )
-    return predictor
+def _output_settings(parameters: NodeParameters) -> OutputSettings:
+    return OutputSettings(
+        base_frame=parameters.base_frame,
+        occupancy_rate_hz=parameters.occupancy_rate_hz,
+        grid_rate_hz=parameters.grid_rate_hz,
+        markers_rate_hz=parameters.markers_rate_hz,
+        gaussians_rate_hz=parameters.gaussians_rate_hz,
+        forecast_rate_hz=parameters.forecast_rate_hz,
+        grid_min_height_m=parameters.grid_min_height_m,
+        grid_max_height_m=parameters.grid_max_height_m,
+        forecast_horizons_s=parameters.forecast_horizons_s,
+        gaussians_min_opacity=parameters.gaussians_min_opacity,
+    )

@@ -1,12 +1,11 @@
 """The executable `occupancy_node`: runs the node until SIGINT or SIGTERM.
 
-Both signals end it at once and with exit code 0, also while torch or the network still load.
+Both signals end it at once and with exit code 0, in every state of its life, also while torch or
+the network still load.
 """
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,26 +13,33 @@ from typing import TYPE_CHECKING
 import rclpy
 from rclpy.executors import ExternalShutdownException
 
+from gfocc_ros.prompt_exit import end_on_signals, end_process, ignore_signals
+
 if TYPE_CHECKING:
     from gfocc_ros.node import OccupancyNode
+
+EXIT_LIMIT_S = 1.5
+"""How long the whole exit may take after a signal."""
+STOP_TIMEOUT_S = 0.8
+"""How long a running prediction may hold up the exit."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node; returns 2 after an error in what was given, else ends the process with 0."""
-    # Before rclpy's own handlers, which call these: a signal interrupts whatever runs.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_on_signals(EXIT_LIMIT_S)  # before rclpy's own handlers, which call these
     node: OccupancyNode | None = None
     try:
         try:
             rclpy.init(args=None if args is None else list(args))
         except Exception as error:  # rclpy's class for bad arguments differs between releases
             return _refuse(error)
-        from gfocc_ros.node import OccupancyNode  # imports torch, which takes seconds
+        from gfocc_ros.node import OccupancyNode, TransitionError  # imports torch, for seconds
 
         try:
             node = OccupancyNode()
-        except ValueError as error:
+            if node.parameters.autostart:
+                node.start()
+        except (ValueError, TransitionError) as error:
             return _refuse(error)
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
@@ -46,20 +52,13 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _shut_down(node: OccupancyNode | None) -> None:
-    """Leave the ROS graph and end the process.
-
-    The interpreter is not torn down: with torch that takes over a second, and crashes if a
-    prediction still runs.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the exit
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    """Leave the ROS graph and end the process."""
+    ignore_signals()
     if node is not None:
-        node.stop()
+        node.stop(STOP_TIMEOUT_S)
         node.destroy_node()
     rclpy.try_shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    end_process(0)
 
 
 def _refuse(error: Exception) -> int:

@@ -1,4 +1,4 @@
-"""The node's parameters: one typed, described table, declared on a node and validated.
+"""The node's parameters: one typed, described, ranged and validated table; knows no ROS.
 
 config/occupancy.yaml documents the same parameters with the same defaults.
 """
@@ -6,20 +6,11 @@ config/occupancy.yaml documents the same parameters with the same defaults.
 from __future__ import annotations
 
 import re
-from dataclasses import Field, dataclass, field, fields
-from typing import Any, cast
-
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.node import Node
-from rclpy.parameter import Parameter
+from dataclasses import dataclass, fields
+from typing import Any
 
 from gfocc_core.config import PRESETS
-
-
-class ParameterError(ValueError):
-    """A parameter has the wrong type or a value that makes no sense; names both."""
-
+from gfocc_ros.parameter_row import check_text, check_value, error, parameter
 
 NUSCENES_CAMERAS = (
     "cam_front_left",
@@ -29,115 +20,191 @@ NUSCENES_CAMERAS = (
     "cam_back",
     "cam_back_right",
 )
-_ROS_TYPE_NAMES = {str: "string", float: "double", int: "integer", tuple: "string array"}
 _CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*")
 _FRAME_NAME = re.compile(r"[^/\s]\S*")
 _DEVICE_NAME = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
-def _parameter(
-    default: Any,
-    description: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] = (),
-    at_run_time: bool = False,
-) -> Any:
-    """A field of NodeParameters with its row of the table as metadata."""
-    if choices:
-        description = f"{description} One of: {', '.join(choices)}."
-    limits = (low, high) if low is not None and high is not None else None
-    row = {
-        "description": description,
-        "limits": limits,
-        "choices": choices,
-        "at_run_time": at_run_time,
-    }
-    return field(default=default, metadata=row)
+def _rate(topic: str, default: float) -> Any:
+    return parameter(
+        default,
+        f"Most often that ~/{topic} is published, in Hz; 0: every frame.",
+        low=0.0,
+        high=1000.0,
+        at_run_time=True,
+    )
 
 
 @dataclass(frozen=True)
 class NodeParameters:
     """Validated values; raises ParameterError on construction. Durations are in seconds."""
 
-    cameras: tuple[str, ...] = _parameter(
+    autostart: bool = parameter(
+        True,
+        "Configure and activate at the start. Else a lifecycle manager does it, by the services "
+        "of lifecycle nodes.",
+    )
+    cameras: tuple[str, ...] = parameter(
         NUSCENES_CAMERAS,
         "Names of the cameras, in the order the network learned them. Each is the prefix of the "
         "topics <camera>/image_rect (or <camera>/image_rect/compressed) and <camera>/camera_info.",
     )
-    image_transport: str = _parameter(
+    image_transport: str = parameter(
         "compressed", "How images travel.", choices=("raw", "compressed")
     )
-    reference_camera: str = _parameter(
+    reference_camera: str = parameter(
         "cam_front",
         "Camera whose images' stamps are the frames' stamps; with cameras of different rates "
         "choose the slowest. Empty: the first of `cameras`.",
     )
-    base_frame: str = _parameter(
+    base_frame: str = parameter(
         "base_link", "tf frame of the vehicle (x forward, y left, z up) that the outputs are in."
     )
-    fixed_frame: str = _parameter(
+    fixed_frame: str = parameter(
         "odom", "tf frame that does not move and never jumps (REP-105: odom, not map)."
     )
-    checkpoint: str = _parameter(
+    checkpoint: str = parameter(
         "",
         "Path of a safetensors checkpoint. Empty: random weights of `preset`, output is noise.",
     )
-    preset: str = _parameter(
+    preset: str = parameter(
         "tiny", "Network that is built when there is no checkpoint.", choices=tuple(sorted(PRESETS))
     )
-    device: str = _parameter(
+    device: str = parameter(
         "auto", "Where the network runs: cpu, cuda, cuda:<number>, or auto (cuda if present)."
     )
-    density_threshold: float = _parameter(
+    inference: str = parameter(
+        "plain",
+        "How the network computes: plain is float32, alike everywhere; fast is bfloat16, compiled, "
+        "as one CUDA graph (on a GPU; configuring takes a minute longer).",
+        choices=("plain", "fast"),
+    )
+    density_threshold: float = parameter(
         -1.0,
         "A voxel is occupied from this density on; negative: the checkpoint's own threshold.",
         low=-1.0,
         high=1.0,
         at_run_time=True,
     )
-    slop_s: float = _parameter(
+    neighborhood: int = parameter(
+        -1,
+        "A Gaussian reaches the voxels up to this many away from its own, on each axis; negative: "
+        "the checkpoint's own number.",
+        low=-1,
+        high=16,
+        at_run_time=True,
+    )
+    memory_interval_s: float = parameter(
+        -1.0,
+        "Age of the past frame that a frame remembers, whatever the cameras' rate; 0: the one "
+        "before it; negative: the checkpoint's own, the rhythm it was trained with.",
+        low=-1.0,
+        high=10.0,
+        at_run_time=True,
+    )
+    slop_s: float = parameter(
         0.06,
         "Largest distance between an image's stamp and the reference image's (the cameras of "
         "nuScenes fire over 45 ms).",
         low=0.0,
         high=10.0,
     )
-    deadline_s: float = _parameter(
+    deadline_s: float = parameter(
         0.15,
         "Wall time after the reference image's arrival at which a frame runs without the "
         "cameras that are silent.",
         low=0.0,
         high=10.0,
     )
-    min_cameras: int = _parameter(
+    min_cameras: int = parameter(
         1, "A frame with fewer usable cameras than this is dropped.", low=1, high=64
     )
-    queue_size: int = _parameter(
+    queue_size: int = parameter(
         10,
         "Images per camera that wait for their frame, and depth of the subscriptions.",
         low=1,
         high=100,
     )
-    time_jump_s: float = _parameter(
+    time_jump_s: float = parameter(
         0.5,
         "A stamp this much older than its predecessor means that time was set back (simulation "
         "restarted, bag played again): memory and tf are cleared.",
         low=0.01,
         high=3600.0,
     )
-    reference_timeout_s: float = _parameter(
+    future_limit_s: float = parameter(
+        1.0,
+        "An image stamped this much ahead of the node's clock or of the other cameras is dropped.",
+        low=0.01,
+        high=3600.0,
+    )
+    reference_timeout_s: float = parameter(
         1.0,
         "When the reference camera is silent for this long, the first camera that is not "
         "stands in for it.",
         low=0.01,
         high=3600.0,
     )
-    tf_timeout_s: float = _parameter(
+    tf_timeout_s: float = parameter(
         0.2, "Longest wait for one transform of a frame.", low=0.0, high=10.0
     )
-    report_period_s: float = _parameter(
+    max_odometry_jump_m: float = parameter(
+        5.0,
+        "Farthest that odometry may move the vehicle beyond what its speed explains between two "
+        "frames; a longer jump clears the memory.",
+        low=0.1,
+        high=1000.0,
+    )
+    occupancy_rate_hz: float = _rate("occupancy", 0.0)
+    grid_rate_hz: float = _rate("grid", 0.0)
+    markers_rate_hz: float = _rate("markers", 2.0)
+    gaussians_rate_hz: float = _rate("gaussians", 1.0)
+    forecast_rate_hz: float = _rate("forecast", 2.0)
+    grid_min_height_m: float = parameter(
+        -1.0,
+        "Obstacles that end below this height in base_frame are left out of ~/grid.",
+        low=-100.0,
+        high=100.0,
+        at_run_time=True,
+    )
+    grid_max_height_m: float = parameter(
+        3.0,
+        "Obstacles that begin above this height in base_frame are left out of ~/grid: the vehicle "
+        "passes under them.",
+        low=-100.0,
+        high=100.0,
+        at_run_time=True,
+    )
+    forecast_horizons_s: tuple[float, ...] = parameter(
+        (0.5, 1.0, 2.0, 3.0),
+        "How far ahead ~/forecast looks; at most as far as the network's flow.",
+        low=0.01,
+        high=60.0,
+        at_run_time=True,
+    )
+    gaussians_min_opacity: float = parameter(
+        0.1,
+        "Gaussians less opaque than this are left out of ~/gaussians.",
+        low=0.0,
+        high=1.0,
+        at_run_time=True,
+    )
+    stale_after_s: float = parameter(
+        2.0,
+        "/diagnostics says STALE when no frame was predicted for this long.",
+        low=0.1,
+        high=3600.0,
+        at_run_time=True,
+    )
+    warn_drop_share: float = parameter(
+        0.1,
+        "/diagnostics says WARN when more than this share of the frames or of the images of the "
+        "last 10 s was dropped for a reason that is no part of normal operation.",
+        low=0.0,
+        high=1.0,
+        at_run_time=True,
+    )
+    report_period_s: float = parameter(
         10.0,
         "Period of the log line with frames, latency and drops; warnings come at most once a "
         "second.",
@@ -146,106 +213,24 @@ class NodeParameters:
     )
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            _check_value(each, getattr(self, each.name))
-        _check_cameras(self.cameras)
+        for row in fields(self):
+            check_value(row, getattr(self, row.name))
+        for camera in self.cameras:
+            check_text(
+                "cameras", camera, _CAMERA_NAME.fullmatch, "a list of relative topic prefixes"
+            )
+        if len(set(self.cameras)) != len(self.cameras):
+            raise error("cameras", "a list of different names", list(self.cameras))
         if self.reference_camera and self.reference_camera not in self.cameras:
             known = ", ".join(self.cameras)
-            raise _error("reference_camera", f"one of cameras ({known})", self.reference_camera)
+            raise error("reference_camera", f"one of cameras ({known})", self.reference_camera)
         if self.min_cameras > len(self.cameras):
             expected = f"at most the number of cameras ({len(self.cameras)})"
-            raise _error("min_cameras", expected, self.min_cameras)
+            raise error("min_cameras", expected, self.min_cameras)
+        if self.grid_min_height_m >= self.grid_max_height_m:
+            expected = f"less than grid_max_height_m ({self.grid_max_height_m})"
+            raise error("grid_min_height_m", expected, self.grid_min_height_m)
         for name in ("base_frame", "fixed_frame"):
-            if not _FRAME_NAME.fullmatch(getattr(self, name)):
-                raise _error(name, "a tf frame name", getattr(self, name))
-        if not _DEVICE_NAME.fullmatch(self.device):
-            raise _error("device", "auto, cpu, cuda or cuda:<number>", self.device)
-
-
-def declare_parameters(node: Node) -> NodeParameters:
-    """Declare every parameter on a node and return the validated values it was given.
-
-    Raises:
-        ParameterError: a value of the wrong type, out of range or senseless.
-    """
-    values: dict[str, Any] = {}
-    for each in fields(NodeParameters):
-        try:
-            declared = node.declare_parameter(each.name, _ros_value(each.default), descriptor(each))
-        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            expected = _expectation(each)
-            raise ParameterError(f"parameter '{each.name}' must be {expected}: {error}") from error
-        values[each.name] = _core_value(declared.value)
-    return NodeParameters(**values)
-
-
-def with_changes(parameters: NodeParameters, changes: list[Parameter[Any]]) -> NodeParameters:
-    """The parameters after changes at run time; foreign ones are ignored.
-
-    Raises:
-        ParameterError: a value is senseless.
-    """
-    known = {each.name: getattr(parameters, each.name) for each in fields(parameters)}
-    known |= {c.name: _core_value(c.value) for c in changes if c.name in known}
-    return NodeParameters(**known)
-
-
-def descriptor(each: Field[Any]) -> ParameterDescriptor:
-    """The ROS descriptor of one field of NodeParameters."""
-    message = ParameterDescriptor(
-        description=each.metadata["description"], read_only=not each.metadata["at_run_time"]
-    )
-    if each.metadata["limits"] is not None:
-        low, high = each.metadata["limits"]
-        if isinstance(each.default, float):
-            message.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
-        else:
-            message.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
-    return message
-
-
-def _expectation(each: Field[Any]) -> str:
-    """What a value must be, for error messages."""
-    kind = _ROS_TYPE_NAMES[type(each.default)]
-    if each.metadata["choices"]:
-        return f"one of {', '.join(each.metadata['choices'])}"
-    if each.metadata["limits"] is not None:
-        low, high = each.metadata["limits"]
-        return f"of type {kind} between {low} and {high}"
-    return f"of type {kind}"
-
-
-def _check_value(each: Field[Any], value: object) -> None:
-    fits = type(value) is type(each.default)
-    if fits and each.metadata["limits"] is not None:
-        low, high = each.metadata["limits"]
-        fits = low <= cast(float, value) <= high  # also refuses NaN
-    if fits and each.metadata["choices"]:
-        fits = value in each.metadata["choices"]
-    if not fits:
-        raise _error(each.name, _expectation(each), value)
-
-
-def _check_cameras(cameras: tuple[str, ...]) -> None:
-    if not cameras:
-        raise _error("cameras", "a list of at least one name", list(cameras))
-    for camera in cameras:
-        if not isinstance(camera, str) or not _CAMERA_NAME.fullmatch(camera):
-            raise _error("cameras", "a list of relative topic prefixes", camera)
-    if len(set(cameras)) != len(cameras):
-        raise _error("cameras", "a list of different names", list(cameras))
-
-
-def _error(name: str, expected: str, found: object) -> ParameterError:
-    return ParameterError(f"parameter '{name}' must be {expected}, got {found!r}")
-
-
-def _ros_value(value: object) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _core_value(value: object) -> object:
-    """rclpy gives string lists as lists and an empty list as None."""
-    if value is None:
-        return ()
-    return tuple(value) if isinstance(value, list) else value
+            check_text(name, getattr(self, name), _FRAME_NAME.fullmatch, "a tf frame name")
+        device_names = "auto, cpu, cuda or cuda:<number>"
+        check_text("device", self.device, _DEVICE_NAME.fullmatch, device_names)

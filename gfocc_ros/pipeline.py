@@ -1,26 +1,31 @@
-"""From camera messages to occupancy: assemble, build the newest frame, predict, hand on.
+"""From camera messages to predictions: assemble, build the newest frame, predict, hand on.
 
 The node feeds it from its callbacks, which it never holds up; it owns the worker thread
-that decodes, waits for tf and predicts. Knows messages, but no node and no topic.
+that decodes, waits for tf, predicts and publishes. Knows messages, but no node and no topic.
 """
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from sensor_msgs.msg import CameraInfo
 
 from gfocc_core.config import Config
 from gfocc_core.frame import Frame, Occupancy
+from gfocc_core.gaussians import Gaussians
 from gfocc_ros.drops import Drop, DropCounters
 from gfocc_ros.frame_assembler import AssemblerSettings, FrameAssembler, ImageSet
 from gfocc_ros.frame_builder import FrameBuilder, ImageMessage, Poses
+from gfocc_ros.frame_statistics import FrameRecord, FrameStatistics
 from gfocc_ros.messages import nanoseconds_from_stamp
 from gfocc_ros.parameters import NodeParameters
+from gfocc_ros.prediction import Prediction, Wanted
 from gfocc_ros.prediction_worker import NewestWinsWorker
+from gfocc_ros.tuning import Tuning
 
 
 class Predictor(Protocol):
@@ -28,9 +33,25 @@ class Predictor(Protocol):
 
     config: Config
 
-    def predict(self, frame: Frame) -> Occupancy: ...
+    @property
+    def gaussians(self) -> Gaussians | None: ...
+
+    @property
+    def memory_age_s(self) -> float | None: ...
+
+    def predict(self, frame: Frame, *, velocity: bool = False) -> Occupancy: ...
+
+    def forecast(self, seconds: Sequence[float]) -> tuple[Occupancy, ...]: ...
 
     def reset(self) -> None: ...
+
+
+class Publishing(Protocol):
+    """What the pipeline needs of gfocc_ros.outputs.Outputs; `now_s` is the monotonic clock."""
+
+    def wanted(self, now_s: float) -> Wanted: ...
+
+    def publish(self, prediction: Prediction, now_s: float) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +69,9 @@ class OccupancyPipeline:
         parameters: validated parameters of the node.
         predictor: used by the worker thread alone.
         poses: used by the worker thread alone.
-        publish: called in the worker thread with every prediction.
+        outputs: used by the worker thread alone.
+        clock_ns: the clock of the images' stamps in ns, 0 while it is not known; asked from the
+            worker thread too.
     """
 
     def __init__(
@@ -56,24 +79,35 @@ class OccupancyPipeline:
         parameters: NodeParameters,
         predictor: Predictor,
         poses: Poses,
-        publish: Callable[[Occupancy], None],
+        outputs: Publishing,
+        clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        self.parameters = parameters
+        """May be replaced at any time; what can change at run time holds from the next frame on."""
         self.drops = DropCounters()
-        self.density_threshold = parameters.density_threshold
-        """May be changed at any time; holds from the next frame on. Negative: the checkpoint's."""
-        self.frames = 0
-        """Frames predicted since the start."""
-        self.timings_ms: Mapping[str, float] = {}
-        """Where the last frame's time went; `latency` is from the reference image's arrival to
-        the end of publishing."""
+        self.statistics = FrameStatistics()
+        self.images = 0
+        """Images that came since the start."""
+        self.forecast_error = ""
+        """Why the last frame's forecast could not be made; empty: it could, or nobody wanted it."""
         self._predictor = predictor
-        self._trained_threshold = predictor.config.occupancy.threshold
-        self._publish = publish
+        self._tuning = Tuning(predictor.config)
+        self._outputs = outputs
+        self._clock_ns = clock_ns
         self._assembler: FrameAssembler[ImageMessage] = FrameAssembler(
             _assembler_settings(parameters), self.drops
         )
-        self._builder = FrameBuilder(parameters.cameras, parameters.min_cameras, poses, self.drops)
+        self._builder = FrameBuilder(
+            parameters.cameras,
+            parameters.min_cameras,
+            poses,
+            self.drops,
+            max_odometry_jump_m=parameters.max_odometry_jump_m,
+            input_size=(predictor.config.image.height, predictor.config.image.width),
+        )
         self._infos: dict[str, CameraInfo] = {}
+        self._last_image_s: dict[str, float] = {}
+        self._reset_asked = threading.Event()
         self._epoch = 0
         self._worker: NewestWinsWorker[_Job] = NewestWinsWorker(
             self._process, self._on_failure, "prediction"
@@ -85,8 +119,11 @@ class OccupancyPipeline:
 
     def add_image(self, camera: str, message: ImageMessage) -> bool:
         """Take in an image; returns whether time was set back, which makes old tf void."""
+        now_s = time.monotonic()
+        self.images += 1
+        self._last_image_s[camera] = now_s
         stamp_ns = nanoseconds_from_stamp(message.header.stamp)
-        return self._assembler.push(camera, stamp_ns, time.monotonic(), message)
+        return self._assembler.push(camera, stamp_ns, now_s, message, self._clock_ns())
 
     def hand_over(self) -> bool:
         """Give the sets that are ready to the worker; returns whether others still wait."""
@@ -95,41 +132,90 @@ class OccupancyPipeline:
                 self.drops.count(Drop.SUPERSEDED_FRAME)
         return self._assembler.is_waiting
 
-    def heard_cameras(self) -> set[str]:
-        """Cameras that ever sent an image."""
-        return self._assembler.heard_cameras()
+    def silent_cameras(self, seconds: float | None = None) -> tuple[str, ...]:
+        """Cameras without an image in the last seconds; by default, without any ever."""
+        now_s = time.monotonic()
+        oldest_s = now_s - seconds if seconds is not None else float("-inf")
+        heard = {camera for camera, at in self._last_image_s.items() if at >= oldest_s}
+        return tuple(camera for camera in self.parameters.cameras if camera not in heard)
+
+    def forget(self) -> None:
+        """The next frame starts a new memory."""
+        self._reset_asked.set()
 
     def stop(self, timeout_s: float) -> bool:
-        """End the worker; returns whether it ended within the time."""
+        """End the worker, publish no more; returns whether it ended within the time.
+
+        Where it did, the predictor has its own configuration again and no memory.
+        """
         self._builder.close()
-        return self._worker.stop(timeout_s)
+        if not self._worker.stop(timeout_s):
+            return False
+        self._predictor.config = self._tuning.trained
+        self._predictor.reset()
+        return True
 
     def _process(self, job: _Job) -> None:
-        if job.image_set.epoch != self._epoch:
-            self._epoch = job.image_set.epoch
-            self._predictor.reset()
-        started = time.monotonic()
+        arrival_s, started = job.image_set.arrival_s, time.monotonic()
         frame = self._builder.build(job.image_set, job.infos)
         if frame is None:
             return
         built = time.monotonic()
-        config = self._predictor.config
-        wanted = self.density_threshold
-        threshold = self._trained_threshold if wanted < 0 else wanted
-        occupancy_config = replace(config.occupancy, threshold=threshold)
-        self._predictor.config = replace(config, occupancy=occupancy_config)
-        occupancy = self._predictor.predict(frame)
+        parameters = self.parameters
+        self._start_anew_if_due(job.image_set.epoch)
+        self._predictor.config = self._tuning.applied(parameters)
+        wanted = self._outputs.wanted(built)
+        occupancy = self._predictor.predict(frame, velocity=wanted.velocity)
         predicted = time.monotonic()
-        self._publish(occupancy)
+        prediction = Prediction(
+            occupancy,
+            self._predictor.gaussians if wanted.gaussians else None,
+            self._forecasts(parameters.forecast_horizons_s if wanted.forecast else ()),
+        )
+        forecast = time.monotonic()
+        if self._worker.is_stopping:
+            return
+        self._outputs.publish(prediction, built)
         published = time.monotonic()
-        self.timings_ms = {
-            "latency": (published - job.image_set.arrival_s) * 1e3,
-            "wait": (started - job.image_set.arrival_s) * 1e3,
-            "build": (built - started) * 1e3,
-            "predict": (predicted - built) * 1e3,
-            "publish": (published - predicted) * 1e3,
-        }
-        self.frames += 1
+        report = self._builder.report
+        network_ms = {f"network {name}": ms for name, ms in occupancy.timings_ms.items()}
+        self.statistics.add(
+            FrameRecord(
+                done_s=published,
+                stages_ms={
+                    "wait": (started - arrival_s) * 1e3,
+                    "build": (built - started) * 1e3,
+                    "predict": (predicted - built) * 1e3,
+                    "forecast": (forecast - predicted) * 1e3,
+                    "publish": (published - forecast) * 1e3,
+                },
+                details_ms={
+                    "decode": report.decode_ms,
+                    "tf wait": report.tf_wait_ms,
+                    "camera spread": report.camera_spread_ms,
+                    **network_ms,
+                },
+                stamp_latency_ms=(self._clock_ns() - frame.stamp_ns) * 1e-6,
+                cameras=sum(frame.valid),
+                memory_age_s=self._predictor.memory_age_s,
+            )
+        )
+
+    def _start_anew_if_due(self, epoch: int) -> None:
+        if epoch != self._epoch or self._reset_asked.is_set():
+            self._epoch = epoch
+            self._reset_asked.clear()
+            self._predictor.reset()
+
+    def _forecasts(self, horizons_s: tuple[float, ...]) -> tuple[Occupancy, ...]:
+        self.forecast_error = ""
+        if not horizons_s:
+            return ()
+        try:
+            return self._predictor.forecast(horizons_s)
+        except ValueError as error:  # farther ahead than this network's flow
+            self.forecast_error = str(error)
+            return ()
 
     def _on_failure(self, error: Exception) -> None:
         """A frame failed in a way nobody foresaw: say so, and start anew with the next one."""
@@ -148,4 +234,5 @@ def _assembler_settings(parameters: NodeParameters) -> AssemblerSettings:
         queue_size=parameters.queue_size,
         time_jump_s=parameters.time_jump_s,
         reference_timeout_s=parameters.reference_timeout_s,
+        future_limit_s=parameters.future_limit_s,
     )

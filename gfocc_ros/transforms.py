@@ -1,15 +1,14 @@
 """Poses of the vehicle and its cameras from tf, for one frame at a time.
 
 Waiting happens in the caller's thread, which must not be the one that spins the node. Ask for
-the vehicle first: where its pose never comes, every camera would only wait in vain again.
+the vehicle first: that question starts the time that a frame may wait for all its poses.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from geometry_msgs.msg import TransformStamped
@@ -20,11 +19,7 @@ from torch import Tensor
 
 from gfocc_core.geometry import transform_from
 from gfocc_ros.compat import tf
-
-JUMP_NS = 1_000_000_000
-"""A link whose stamps step back by more than this has jumped: those are no swapped messages."""
-JUMP_MEMORY_S = 2.0
-"""Seconds of wall time for which the camera messages may lag behind a jump of the transforms."""
+from gfocc_ros.tf_buffer import RewindableBuffer
 
 
 class PoseUnavailable(Exception):  # noqa: N818 (a state of the outside world, not a fault)
@@ -40,15 +35,17 @@ class TransformPoses:
         Args:
             fixed_frame: frame in which the world stands still (REP-105: odom).
             base_frame: the vehicle's frame (REP-103: base_link).
-            timeout_s: longest wait of one question, in seconds of wall time.
+            timeout_s: longest wait for all poses of one frame, in seconds of wall time.
         """
         self._fixed = _name(fixed_frame)
         self._base = _name(base_frame)
-        self._timeout = Duration(seconds=timeout_s)
+        self._timeout_s = timeout_s
         # Not given the node: a buffer that clears itself when /clock jumps may do so after the
         # first transforms of the new time, and in some releases of Jazzy it crashes there.
         self._buffer = RewindableBuffer()
         self._listener = tf.TransformListener(self._buffer, node, spin_thread=False)
+        self._mounts: dict[str, _Mount] = {}
+        self._frame_ns, self._deadline_s = 0, 0.0
 
     def global_from_ego(self, stamp_ns: int) -> Tensor:
         """Pose [4, 4] float64 (m) of the base frame in the fixed frame at a time in ns.
@@ -57,10 +54,11 @@ class TransformPoses:
             PoseUnavailable: not known within the timeout.
         """
         at = _time("the ego pose", stamp_ns)
+        self._start_frame(stamp_ns)
         return self._ask(
             f"pose of '{self._base}' in '{self._fixed}' at {_seconds(stamp_ns)}",
             lambda: self._buffer.lookup_transform(
-                self._fixed, self._base, at, timeout=self._timeout
+                self._fixed, self._base, at, timeout=self._patience()
             ),
             [Link(self._fixed, self._base, stamp_ns)],
         )
@@ -68,7 +66,8 @@ class TransformPoses:
     def ego_from_cam(self, camera_frame: str, camera_stamp_ns: int, ego_stamp_ns: int) -> Tensor:
         """Camera's pose [4, 4] float64 (m) at its own stamp, in the base frame at another stamp.
 
-        The vehicle moves between both stamps (ns); the way leads through the fixed frame.
+        The vehicle moves between both stamps (ns); the way leads through the fixed frame. Waits
+        for what is left of the timeout since the vehicle's pose at `ego_stamp_ns` was asked for.
 
         Raises:
             PoseUnavailable: not known within the timeout.
@@ -76,11 +75,17 @@ class TransformPoses:
         camera = _name(camera_frame)
         camera_at = _time(f"camera frame '{camera}'", camera_stamp_ns)
         ego_at = _time("the ego pose", ego_stamp_ns)
-        return self._ask(
+        if ego_stamp_ns != self._frame_ns:
+            self._start_frame(ego_stamp_ns)
+        mount = self._static_mount(camera)
+        if mount is not None and camera_stamp_ns == ego_stamp_ns:
+            return mount
+        seen = camera if mount is None else self._base
+        pose = self._ask(
             f"pose of '{camera}' at {_seconds(camera_stamp_ns)} "
             f"in '{self._base}' at {_seconds(ego_stamp_ns)} through '{self._fixed}'",
             lambda: self._buffer.lookup_transform_full(
-                self._base, ego_at, camera, camera_at, self._fixed, timeout=self._timeout
+                self._base, ego_at, seen, camera_at, self._fixed, timeout=self._patience()
             ),
             [
                 Link(self._base, camera, camera_stamp_ns),
@@ -88,6 +93,7 @@ class TransformPoses:
                 Link(self._fixed, self._base, camera_stamp_ns),
             ],
         )
+        return pose if mount is None else pose @ mount
 
     def clear(self) -> None:
         """Forget the past after a jump back in time; what came since that jump stays."""
@@ -97,14 +103,40 @@ class TransformPoses:
         """Stop listening, so that the node can be configured anew."""
         self._listener.unregister()
 
+    def _start_frame(self, stamp_ns: int) -> None:
+        self._frame_ns, self._deadline_s = stamp_ns, time.monotonic() + self._timeout_s
+
+    def _patience(self) -> Duration:
+        """How long the frame that is asked for may still wait."""
+        return Duration(seconds=max(0.0, self._deadline_s - time.monotonic()))
+
+    def _static_mount(self, camera: str) -> Tensor | None:
+        """The camera's pose [4, 4] in the base frame if no link between them moves, else None."""
+        version = self._buffer.static_version
+        known = self._mounts.get(camera)
+        if known is None or known.version != version:
+            try:
+                latest = self._buffer.lookup_transform(self._base, camera, Time())
+            except tf.TransformException:
+                return None
+            # tf gives the newest time at which all links are known: 0 where each holds always.
+            is_static = latest.header.stamp.sec == 0 and latest.header.stamp.nanosec == 0
+            known = _Mount(version, _matrix(latest) if is_static else None)
+            self._mounts[camera] = known
+        return known.base_from_camera
+
     def _ask(self, what: str, lookup: Callable[[], TransformStamped], links: list[Link]) -> Tensor:
         try:
-            return _matrix(lookup())
+            found = _matrix(lookup())
         except tf.TransformException as error:
-            waited = self._timeout.nanoseconds * 1e-9
             raise PoseUnavailable(
-                f"no {what} within {waited:.3g} s: {self._missing(links) or error}"
+                f"no {what} within {self._timeout_s:.3g} s: {self._missing(links) or error}"
             ) from error
+        for link in links:
+            outage = self._buffer.outage(link.parent, link.child, link.stamp_ns)
+            if outage:
+                raise PoseUnavailable(f"no {what}: {outage} then")
+        return found
 
     def _missing(self, links: list[Link]) -> str:
         """The first link that tf does not have, and tf's reason."""
@@ -130,59 +162,13 @@ class Link:
     stamp_ns: int
 
 
-@dataclass
-class _SinceJump:
-    """What one link sent after its stamps stepped back."""
+@dataclass(frozen=True)
+class _Mount:
+    """Where a camera sits on the vehicle, as of a version of the static transforms."""
 
-    began: float = field(default_factory=time.monotonic)
-    transforms: list[tuple[TransformStamped, str]] = field(default_factory=list)
-
-
-class RewindableBuffer(tf.Buffer):
-    """A tf buffer under which a bag may start again.
-
-    tf refuses transforms much older than the newest it has, and mixes those that are a little
-    older with the old run's. This one forgets the old run as soon as a link's stamps jump back.
-    Who clears it on another sign (camera stamps, /clock) may come before or after the first
-    transforms of the new run, so what a link sent since its stamps stepped back survives.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = threading.RLock()
-        self._last_stamp: dict[str, int] = {}
-        self._since_jump: dict[str, _SinceJump] = {}
-
-    def set_transform(self, transform: TransformStamped, authority: str) -> None:
-        """Take one moment of a moving link."""
-        child = transform.child_frame_id
-        stamp = Time.from_msg(transform.header.stamp).nanoseconds
-        with self._lock:
-            back = self._last_stamp.get(child, stamp) - stamp
-            self._last_stamp[child] = stamp
-            if back > 0:
-                self._since_jump[child] = _SinceJump()
-            self._forget_old_jumps()
-            if child in self._since_jump:
-                self._since_jump[child].transforms.append((transform, authority))
-            if back > JUMP_NS:
-                self.clear()
-            else:
-                super().set_transform(transform, authority)
-
-    def clear(self) -> None:
-        """Forget the past of moving links, but for what they sent since a jump just now."""
-        with self._lock:
-            super().clear()
-            self._forget_old_jumps()
-            for since in self._since_jump.values():
-                for transform, authority in since.transforms:
-                    super().set_transform(transform, authority)
-
-    def _forget_old_jumps(self) -> None:
-        oldest = time.monotonic() - JUMP_MEMORY_S
-        for child in [c for c, since in self._since_jump.items() if since.began < oldest]:
-            del self._since_jump[child]
+    version: int
+    base_from_camera: Tensor | None
+    """None: a link between them moves."""
 
 
 def _matrix(transform: TransformStamped) -> Tensor:

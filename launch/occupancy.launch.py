@@ -1,42 +1,72 @@
-"""Launch the occupancy node, and RViz if asked; everything else stands in the parameter file."""
+"""Launch the occupancy node, and RViz and a bag if asked; the rest stands in the parameter file."""
 
 # ruff: noqa: I001 (for ruff this folder is a package called launch)
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.conditions import IfCondition
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 SHARE = Path(get_package_share_directory("gfocc_ros"))
+ARGUMENTS = ("namespace", "checkpoint", "device", "rviz", "use_sim_time", "bag")
+OUTPUTS = ("occupancy", "grid", "markers", "gaussians", "forecast", "classes")
 
 
-def occupancy_node(context: LaunchContext) -> list[Node]:
+def actions(context: LaunchContext) -> list[Node | IncludeLaunchDescription]:
+    """What the arguments ask for."""
+    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    is_simulated = {"auto": bool(given["bag"])}.get(
+        given["use_sim_time"], given["use_sim_time"] == "true"
+    )
+    started: list[Node | IncludeLaunchDescription] = [occupancy_node(given, is_simulated)]
+    if given["rviz"] == "true":
+        started.append(rviz(given["namespace"], is_simulated))
+    if given["bag"]:
+        source = PythonLaunchDescriptionSource(str(SHARE / "launch" / "play_bag.launch.py"))
+        started.append(IncludeLaunchDescription(source, launch_arguments=[("bag", given["bag"])]))
+    return started
+
+
+def occupancy_node(given: dict[str, str], is_simulated: bool) -> Node:
     """The node; checkpoint and device override the parameter file only where they are given."""
-    given = {name: LaunchConfiguration(name).perform(context) for name in ("checkpoint", "device")}
-    overrides = {name: value for name, value in given.items() if value}
-    use_sim_time = LaunchConfiguration("use_sim_time").perform(context) == "true"
-    return [
-        Node(
-            package="gfocc_ros",
-            executable="occupancy_node",
-            name="occupancy",
-            namespace=LaunchConfiguration("namespace"),
-            parameters=[
-                LaunchConfiguration("params_file"),
-                {"use_sim_time": use_sim_time, **overrides},
-            ],
-            output="screen",
-        )
-    ]
+    overrides = {name: given[name] for name in ("checkpoint", "device") if given[name]}
+    return Node(
+        package="gfocc_ros",
+        executable="occupancy_node",
+        name="occupancy",
+        namespace=given["namespace"],
+        parameters=[
+            LaunchConfiguration("params_file"),
+            {"use_sim_time": is_simulated, **overrides},
+        ],
+        output="screen",
+    )
+
+
+def rviz(namespace: str, is_simulated: bool) -> Node:
+    """RViz with the package's displays; its file names the topics of a node without namespace."""
+    return Node(
+        package="rviz2",
+        executable="rviz2",
+        namespace=namespace,
+        arguments=["-d", str(SHARE / "rviz" / "occupancy.rviz")],
+        parameters=[{"use_sim_time": is_simulated}],
+        remappings=[(f"/occupancy/{name}", f"occupancy/{name}") for name in OUTPUTS],
+    )
 
 
 def generate_launch_description() -> LaunchDescription:
     """Called by `ros2 launch gfocc_ros occupancy.launch.py`."""
     return LaunchDescription(
         [
+            DeclareLaunchArgument(
+                "namespace",
+                default_value="",
+                description="Namespace of the node and of the cameras' topics.",
+            ),
             DeclareLaunchArgument(
                 "params_file",
                 default_value=str(SHARE / "config" / "occupancy.yaml"),
@@ -53,35 +83,22 @@ def generate_launch_description() -> LaunchDescription:
                 description="auto, cpu, cuda or cuda:<number>; empty: as in params_file.",
             ),
             DeclareLaunchArgument(
-                "namespace",
-                default_value="",
-                description="Namespace of the node and of the cameras' topics.",
-            ),
-            DeclareLaunchArgument(
-                "use_sim_time",
-                default_value="false",
-                choices=["true", "false"],
-                description="Take the time from /clock (simulation, bag).",
-            ),
-            DeclareLaunchArgument(
                 "rviz",
                 default_value="false",
                 choices=["true", "false"],
-                description="Start RViz with the cloud, the grid and tf.",
+                description="Start RViz with every output of the node and tf.",
             ),
-            OpaqueFunction(function=occupancy_node),
-            Node(
-                package="rviz2",
-                executable="rviz2",
-                namespace=LaunchConfiguration("namespace"),
-                arguments=["-d", str(SHARE / "rviz" / "occupancy.rviz")],
-                parameters=[{"use_sim_time": LaunchConfiguration("use_sim_time")}],
-                # the file names the topics of a node without namespace
-                remappings=[
-                    ("/occupancy/occupancy", "occupancy/occupancy"),
-                    ("/occupancy/grid", "occupancy/grid"),
-                ],
-                condition=IfCondition(LaunchConfiguration("rviz")),
+            DeclareLaunchArgument(
+                "use_sim_time",
+                default_value="auto",
+                choices=["auto", "true", "false"],
+                description="Take the time from /clock (simulation, bag); auto: with a bag.",
             ),
+            DeclareLaunchArgument(
+                "bag",
+                default_value="",
+                description="Path of a bag to play (see play_bag.launch.py); empty: none.",
+            ),
+            OpaqueFunction(function=actions),
         ]
     )

@@ -56,7 +56,7 @@ fi
 # an editable install leaves data_files out; link them, as colcon's --symlink-install does
 share=$venv/share/gfocc_ros
 mkdir -p "$share" "$venv/lib/gfocc_ros" "$venv/share/ament_index/resource_index/packages"
-ln -sfn "$PWD/launch" "$PWD/config" "$PWD/rviz" "$PWD/assets" "$PWD/package.xml" "$share/"
+ln -sfn "$PWD/launch" "$PWD/config" "$PWD/rviz" "$PWD/foxglove" "$PWD/assets" "$PWD/package.xml" "$share/"
 ln -sf "$PWD/resource/gfocc_ros" "$venv/share/ament_index/resource_index/packages/"
 ln -sf "$PWD"/packaging/executables/* "$venv/lib/gfocc_ros/"
 "$venv/bin/python" -c 'import torch, rclpy, tf2_msgs.msg, gfocc_ros' ||

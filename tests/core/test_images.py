@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
-from gfocc_core.images import ImageDecodeError, decode_image
+from gfocc_core.images import ImageDecodeError, decode_image, decode_reduced, reduction_for
 
 
-def encode(kind: str) -> tuple[bytes, np.ndarray]:
+def encode(kind: str) -> tuple[bytes, NDArray[np.uint8]]:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, kind)
@@ -43,3 +44,61 @@ def test_cut_off_images_are_refused(keep: float) -> None:
 def test_bytes_that_are_no_image_are_refused() -> None:
     with pytest.raises(ImageDecodeError, match="cannot decode"):
         decode_image(b"not an image at all" * 50)
+
+
+@pytest.mark.parametrize(
+    ("size", "input_size", "expected"),
+    [
+        ((900, 1600), (256, 704), 2),
+        ((900, 1600), (128, 352), 4),
+        ((1080, 1920), (100, 200), 8),
+        ((900, 1600), (900, 1600), 1),
+        ((900, 1600), (450, 800), 2),
+        ((900, 1600), (451, 800), 1),
+        ((900, 1604), (100, 100), 4),
+        ((901, 1600), (100, 100), 1),
+        ((100, 100), (256, 704), 1),
+    ],
+)
+def test_reduction_divides_exactly_and_fills_the_input(
+    size: tuple[int, int], input_size: tuple[int, int], expected: int
+) -> None:
+    assert reduction_for(size, input_size) == expected
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("reduction", [2, 4, 8])
+def test_reduced_pixels_are_means_of_blocks(kind: str, reduction: int) -> None:
+    rows, columns = np.mgrid[0:160, 0:240]
+    smooth = np.stack([rows, columns, (rows + columns) // 2], 2).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(smooth).save(stream, kind, quality=95)
+    image = decode_reduced(stream.getvalue(), (160 // reduction, 240 // reduction))
+    assert (image.reduction, image.full_size) == (reduction, (160, 240))
+    blocks = smooth.reshape(160 // reduction, reduction, 240 // reduction, reduction, 3)
+    off = np.abs(image.pixels.numpy() - blocks.mean((1, 3)))
+    assert off.mean() < 1.0
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.9])
+def test_cut_off_images_are_refused_at_reduced_size_too(keep: float) -> None:
+    data, _ = encode("JPEG")
+    with pytest.raises(ImageDecodeError, match="cannot decode"):
+        decode_reduced(data[: int(keep * len(data))], (5, 5))
+
+
+def test_depth_is_no_picture() -> None:
+    stream = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8), np.uint16)).save(stream, "PNG")
+    with pytest.raises(ImageDecodeError, match="I;16"):
+        decode_image(stream.getvalue())
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
+def test_other_colour_modes_become_rgb(mode: str) -> None:
+    stream = io.BytesIO()
+    kind = "JPEG" if mode in ("L", "CMYK") else "PNG"
+    Image.new("RGB", (16, 8), (100, 100, 100)).convert(mode).save(stream, kind)
+    pixels = decode_reduced(stream.getvalue(), (4, 8)).pixels
+    assert tuple(pixels.shape) == (4, 8, 3)
+    assert int((pixels.int() - 100).abs().max()) <= 3

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import math
+import random
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image as PilImage
 
 from gfocc_ros.camera_stream import StampedImage
 from gfocc_ros.drops import Drop, DropCounters
@@ -27,24 +33,24 @@ STAMP_NS = 5_000_000_000
 
 
 class Bench:
-    def __init__(self, min_cameras: int = 1) -> None:
+    def __init__(self, min_cameras: int = 1, **settings: Any) -> None:
         self.poses = KnownPoses()
         self.drops = DropCounters()
-        self.builder = FrameBuilder(CAMERAS, min_cameras, self.poses, self.drops)
+        self.builder = FrameBuilder(CAMERAS, min_cameras, self.poses, self.drops, **settings)
         self.images: dict[str, ImageMessage] = {
             camera: compressed_image(camera, STAMP_NS + offset)
             for offset, camera in zip((-8_000_000, 0, 8_000_000), CAMERAS, strict=True)
         }
         self.infos = {camera: camera_info(camera, STAMP_NS) for camera in CAMERAS}
 
-    def build(self):  # type: ignore[no-untyped-def]
+    def build(self, stamp_ns: int = STAMP_NS, epoch: int = 0):  # type: ignore[no-untyped-def]
         images = {
             camera: StampedImage(
                 message.header.stamp.sec * 10**9 + message.header.stamp.nanosec, 0.0, message
             )
             for camera, message in self.images.items()
         }
-        return self.builder.build(ImageSet(STAMP_NS, 0.0, images, epoch=0), self.infos)
+        return self.builder.build(ImageSet(stamp_ns, 0.0, images, epoch), self.infos)
 
     def counted(self) -> Mapping[Drop, int]:
         return self.drops.totals()
@@ -116,6 +122,26 @@ def foreign_encoding(bench: Bench) -> None:
     bench.images["left"] = image
 
 
+def depth_as_png(bench: Bench) -> None:
+    stream = io.BytesIO()
+    PilImage.fromarray(np.zeros((HEIGHT, WIDTH), np.uint16)).save(stream, "PNG")
+    bench.images["left"] = compressed_image("left", STAMP_NS, stream.getvalue())
+
+
+def broken_row(bench: Bench) -> None:
+    bench.infos["left"].p[10] = 0.5
+
+
+def cut_raw(bench: Bench) -> None:
+    image = raw_image("left", STAMP_NS)
+    image.data = bytes(image.data)[:-1]
+    bench.images["left"] = image
+
+
+def tf_of_nan(bench: Bench) -> None:
+    bench.poses.nan.add("left_optical_frame")
+
+
 def no_camera_tf(bench: Bench) -> None:
     bench.poses.missing.add("left_optical_frame")
 
@@ -136,6 +162,10 @@ def nameless(bench: Bench) -> None:
         (empty, Drop.UNDECODABLE_IMAGE, "0 bytes"),
         (bomb, Drop.UNDECODABLE_IMAGE, ""),
         (foreign_encoding, Drop.UNDECODABLE_IMAGE, "32FC1"),
+        (depth_as_png, Drop.UNDECODABLE_IMAGE, "I;16"),
+        (cut_raw, Drop.UNDECODABLE_IMAGE, "holds only"),
+        (broken_row, Drop.BAD_CAMERA_INFO, "row 0 0 1"),
+        (tf_of_nan, Drop.NO_CAMERA_POSE, "not finite"),
         (no_camera_tf, Drop.NO_CAMERA_POSE, "left_optical_frame"),
         (nameless, Drop.NO_CAMERA_POSE, "frame_id"),
     ],
@@ -181,3 +211,117 @@ def test_no_usable_camera_at_all_drops_the_frame(bench: Bench) -> None:
     bench.infos.clear()
     assert bench.build() is None
     assert bench.counted()[Drop.TOO_FEW_CAMERAS] == 1
+
+
+def test_vehicle_pose_of_nan_drops_the_frame(bench: Bench) -> None:
+    bench.poses.nan.add("odom")
+    assert bench.build() is None
+    assert bench.counted() == {Drop.NO_EGO_POSE: 1}
+
+
+def test_new_calibration_holds_for_images_taken_since(bench: Bench) -> None:
+    """A camera zooms: of the frames that are formed afterwards some are of the time before."""
+    bench.build()
+    bench.infos["left"] = camera_info("left", STAMP_NS + 50_000_000, focal=80.0)
+    assert bench.build().rig.intrinsics[0, 0, 0] == 40
+    bench.images["left"] = compressed_image("left", STAMP_NS + 50_000_000)
+    assert bench.build().rig.intrinsics[0, 0, 0] == 80
+    bench.infos["left"] = camera_info("left", STAMP_NS + 90_000_000, focal=80.0)
+    assert bench.build().rig.intrinsics[0, 0, 0] == 80
+    assert not bench.counted()
+
+
+def test_camera_that_changes_its_size_is_left_out_until_its_calibration_follows(
+    bench: Bench,
+) -> None:
+    bench.build()
+    bench.images["left"] = compressed_image("left", STAMP_NS, jpeg(160, 96))
+    assert bench.build().valid == (False, True, True)
+    bench.infos["left"] = camera_info("left", STAMP_NS, focal=80.0, size=(160, 96))
+    frame = bench.build()
+    assert frame.valid == (True, True, True)
+    assert frame.rig.image_sizes[0] == (96, 160)
+    assert bench.counted() == {Drop.SIZE_MISMATCH: 1}
+
+
+def test_calibration_that_turns_bad_and_good_again(bench: Bench) -> None:
+    assert bench.build().valid == (True, True, True)
+    bench.infos["left"] = camera_info("left", STAMP_NS - 9_000_000, focal=float("nan"))
+    for _ in range(2):
+        assert bench.build().valid == (False, True, True)
+    bench.infos["left"] = camera_info("left", STAMP_NS - 8_000_000, focal=50.0)
+    assert bench.build().rig.intrinsics[0, 0, 0] == 50
+    assert bench.counted() == {Drop.BAD_CAMERA_INFO: 2}
+
+
+def test_report_tells_spread_decoding_and_tf(bench: Bench) -> None:
+    bench.poses.delay_s = 0.02
+    bench.build()
+    report = bench.builder.report
+    assert report.camera_spread_ms == pytest.approx(16)
+    assert report.tf_wait_ms >= 80
+    assert report.decode_ms > 0
+    bench.poses.missing.add("odom")
+    bench.build()
+    assert bench.builder.report.tf_wait_ms >= 20
+    assert bench.builder.report.camera_spread_ms == 0
+
+
+def test_scene_changes_with_a_jump_of_odometry_and_with_the_epoch(bench: Bench) -> None:
+    scenes = []
+    for number, x in enumerate((0.0, 5.0, 10.0, 40.0, 45.0, 50.0)):
+        bench.poses.ego_x = x
+        scenes.append(bench.build(STAMP_NS + number * 500_000_000).scene)
+    bench.poses.ego_x = 0.0
+    scenes.append(bench.build(STAMP_NS, epoch=1).scene)
+    assert scenes[0] == scenes[1] == scenes[2]
+    assert scenes[3] == scenes[4] == scenes[5]
+    assert len(set(scenes)) == 3
+    assert bench.counted() == {Drop.ODOMETRY_JUMP: 1}
+    assert "30 m in 0.5 s" in bench.drops.take_news()[Drop.ODOMETRY_JUMP]
+
+
+def test_limit_of_odometry_jumps_is_a_setting() -> None:
+    bench = Bench(max_odometry_jump_m=50.0)
+    scenes = set()
+    for number, x in enumerate((0.0, 5.0, 10.0, 40.0)):
+        bench.poses.ego_x = x
+        scenes.add(bench.build(STAMP_NS + number * 500_000_000).scene)
+    assert len(scenes) == 1
+    bench.builder.close()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_the_bytes_a_frame_is_sound_or_its_cameras_are_counted(seed: int) -> None:
+    """Random damage to images and calibrations: no exception, no camera lost without a count."""
+    source = random.Random(seed)
+    bench = Bench(input_size=(12, 20))
+    for _ in range(10):
+        for camera in CAMERAS:
+            data = bytearray(jpeg())
+            for _ in range(source.choice((0, 0, 1, 30))):
+                data[source.randrange(len(data))] = source.randrange(256)
+            bench.images[camera] = compressed_image(camera, STAMP_NS, bytes(data))
+            if source.random() < 0.3:
+                raw = raw_image(camera, STAMP_NS)
+                raw.encoding = source.choice(("bgr8", "rgba8", "mono16", "bayer_rggb8", "", "x"))
+                raw.step = source.choice((raw.step, 0, 2**32 - 1))
+                raw.width = source.choice((WIDTH, 0, 2**31))
+                bench.images[camera] = raw
+            info = camera_info(camera, STAMP_NS, focal=source.choice((40.0, 0.0, math.nan, 1e308)))
+            info.width = source.choice((WIDTH, WIDTH, 0, 7))
+            info.binning_x = source.choice((0, 0, 1, 2))
+            bench.infos[camera] = info
+        before = sum(bench.counted().values())
+        frame = bench.build()
+        lost = sum(bench.counted().values()) - before
+        if frame is None:
+            assert lost == len(CAMERAS) + 1
+            continue
+        assert frame.valid.count(False) == lost
+        for index, valid in enumerate(frame.valid):
+            if valid:
+                focal = float(frame.rig.intrinsics[index, 0, 0])
+                assert focal == 10
+                assert frame.rig.image_sizes[index] == (HEIGHT // 4, WIDTH // 4)
+    bench.builder.close()

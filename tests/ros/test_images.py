@@ -50,20 +50,20 @@ def with_alpha(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     ],
 )
 def test_colour_orders(encoding: str, pixels: NDArray[np.uint8], padding: int) -> None:
-    decoded = rgb_from_message(message(pixels, encoding, padding))
+    decoded = rgb_from_message(message(pixels, encoding, padding)).pixels
     np.testing.assert_array_equal(decoded.numpy(), RGB)
 
 
 @pytest.mark.parametrize("padding", [0, 3])
 def test_grey_becomes_equal_channels(padding: int) -> None:
-    decoded = rgb_from_message(message(RGB[..., 0], "mono8", padding))
+    decoded = rgb_from_message(message(RGB[..., 0], "mono8", padding)).pixels
     np.testing.assert_array_equal(decoded.numpy(), np.repeat(RGB[..., :1], 3, 2))
 
 
 @pytest.mark.parametrize("padding", [0, 2])
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_bayer_patterns(pattern: str, padding: int) -> None:
-    decoded = rgb_from_message(message(mosaic(pattern), f"bayer_{pattern}8", padding))
+    decoded = rgb_from_message(message(mosaic(pattern), f"bayer_{pattern}8", padding)).pixels
     np.testing.assert_array_equal(decoded.numpy(), np.full((HEIGHT, WIDTH, 3), COLOR))
 
 
@@ -84,7 +84,7 @@ def test_sixteen_bits_keep_the_upper_byte_of_either_byte_order(
     image = message(wide.astype(">u2" if is_bigendian else "<u2"), encoding, padding=4)
     image.is_bigendian = int(is_bigendian)
     image.width = WIDTH
-    np.testing.assert_array_equal(rgb_from_message(image).numpy(), expected)
+    np.testing.assert_array_equal(rgb_from_message(image).pixels.numpy(), expected)
 
 
 @pytest.mark.parametrize("encoding", ["yuv422", "uyvy", "yuv422_yuy2", "yuyv"])
@@ -98,7 +98,7 @@ def test_yuv_422_of_one_colour(encoding: str, padding: int) -> None:
     ]
     pair = [u, y, v, y] if encoding in ("yuv422", "uyvy") else [y, u, y, v]
     pixels = np.tile(np.array(pair, np.uint8), (HEIGHT, WIDTH // 2)).reshape(HEIGHT, WIDTH, 2)
-    decoded = rgb_from_message(message(pixels, encoding, padding)).numpy()
+    decoded = rgb_from_message(message(pixels, encoding, padding)).pixels.numpy()
     assert decoded.shape == (HEIGHT, WIDTH, 3)
     np.testing.assert_allclose(decoded, np.broadcast_to(expected, decoded.shape), atol=2)
 
@@ -108,7 +108,7 @@ def test_compressed_image_is_decoded(kind: str) -> None:
     stream = io.BytesIO()
     PilImage.new("RGB", (WIDTH, HEIGHT), COLOR).save(stream, kind, quality=100)
     compressed = CompressedImage(format=kind.lower(), data=stream.getvalue())
-    decoded = rgb_from_message(compressed).numpy()
+    decoded = rgb_from_message(compressed).pixels.numpy()
     np.testing.assert_allclose(decoded, np.broadcast_to(COLOR, decoded.shape), atol=2)
     assert decoded.shape == (HEIGHT, WIDTH, 3)
 

@@ -6,6 +6,8 @@ import functools
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,7 @@ from gfocc_core.geometry import invert_transform
 from gfocc_ros.drops import QUIET_DROPS
 from gfocc_ros.parameters import NUSCENES_CAMERAS, NodeParameters
 from gfocc_ros.pipeline import OccupancyPipeline
+from gfocc_ros.prediction import Prediction, Wanted
 from gfocc_ros.transforms import TransformPoses
 from tests.ros.node_process import ROOT
 
@@ -34,12 +37,17 @@ pytestmark = [pytest.mark.ros, pytest.mark.keyframe]
 class FirstFrame:
     """In the predictor's place: keeps the first frame it gets."""
 
+    gaussians = None
+    memory_age_s = None
+
     def __init__(self) -> None:
-        self.config: Config = preset("tiny")
+        tiny = preset("tiny")
+        # An input as large as the images, so that they are decoded at full size.
+        self.config: Config = replace(tiny, image=replace(tiny.image, height=900, width=1600))
         self.frame: Frame | None = None
         self.came = threading.Event()
 
-    def predict(self, frame: Frame) -> Occupancy:
+    def predict(self, frame: Frame, *, velocity: bool = False) -> Occupancy:
         if self.frame is None:
             self.frame = frame
             self.came.set()
@@ -47,7 +55,20 @@ class FirstFrame:
         labels = torch.zeros(grid.shape, dtype=torch.uint8)
         return Occupancy(labels, torch.zeros(grid.shape), None, grid, frame.stamp_ns)
 
+    def forecast(self, seconds: Sequence[float]) -> tuple[Occupancy, ...]:
+        raise AssertionError("nobody asked for it")
+
     def reset(self) -> None:
+        return
+
+
+class NoListener:
+    """In the outputs' place: wants nothing."""
+
+    def wanted(self, now_s: float) -> Wanted:
+        return Wanted(velocity=False, gaussians=False, forecast=False)
+
+    def publish(self, prediction: Prediction, now_s: float) -> None:
         return
 
 
@@ -63,7 +84,7 @@ def play_into_pipeline(bag: Path) -> Frame:
     node = Node("listener", context=context)
     first, parameters = FirstFrame(), NodeParameters(deadline_s=5.0)
     poses = TransformPoses(node, fixed_frame="odom", base_frame="base_link", timeout_s=2.0)
-    pipeline = OccupancyPipeline(parameters, first, poses, lambda occupancy: None)
+    pipeline = OccupancyPipeline(parameters, first, poses, NoListener())
 
     def hand_over() -> None:
         pipeline.hand_over()

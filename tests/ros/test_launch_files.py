@@ -1,83 +1,148 @@
-"""Launch file, parameter file and RViz file name what the node really has."""
+"""Launch files, parameter file and RViz file name what the node really has."""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.ros.launch_stand_in import LaunchFile
+
 ROOT = Path(__file__).parents[2]
-LAUNCH_FILE = ROOT / "launch" / "occupancy.launch.py"
+LAUNCH_FOLDER = ROOT / "launch"
 RVIZ_FILE = ROOT / "rviz" / "occupancy.rviz"
-ARGUMENTS = {"params_file", "checkpoint", "device", "namespace", "use_sim_time", "rviz"}
-
-
-def calls(name: str) -> Iterator[tuple[list[ast.expr], dict[str | None, ast.expr]]]:
-    """Arguments of every call of a function in the launch file."""
-    for node in ast.walk(ast.parse(LAUNCH_FILE.read_text(), LAUNCH_FILE)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
-            yield node.args, {keyword.arg: keyword.value for keyword in node.keywords}
+ARGUMENTS = {
+    "occupancy.launch.py": {
+        "namespace",
+        "params_file",
+        "checkpoint",
+        "device",
+        "rviz",
+        "use_sim_time",
+        "bag",
+    },
+    "play_bag.launch.py": {"bag", "rate", "loop"},
+}
 
 
 def displays() -> dict[str, dict[str, Any]]:
     content = yaml.safe_load(RVIZ_FILE.read_text())["Visualization Manager"]
-    return {each["Class"].split("/")[1]: each for each in content["Displays"]}
+    return {each["Name"]: each for each in content["Displays"]}
 
 
-def test_launch_file_declares_and_describes_its_arguments() -> None:
-    described = {
-        ast.literal_eval(args[0]): ast.literal_eval(keywords["description"])
-        for args, keywords in calls("DeclareLaunchArgument")
-    }
-    assert set(described) == ARGUMENTS
-    assert all(len(text) > 20 for text in described.values())
+@pytest.fixture
+def occupancy(monkeypatch: pytest.MonkeyPatch) -> LaunchFile:
+    return LaunchFile(LAUNCH_FOLDER / "occupancy.launch.py", monkeypatch)
 
 
-def test_launch_file_reads_only_arguments_that_it_declares() -> None:
-    read = {
-        argument.value
-        for args, _ in calls("LaunchConfiguration")
-        for argument in args
-        if isinstance(argument, ast.Constant)
-    }
-    assert read <= ARGUMENTS
+@pytest.fixture
+def play_bag(monkeypatch: pytest.MonkeyPatch) -> LaunchFile:
+    return LaunchFile(LAUNCH_FOLDER / "play_bag.launch.py", monkeypatch)
 
 
-def test_launch_file_starts_the_executable_under_the_nodes_name() -> None:
-    started = [
-        {key: ast.literal_eval(keywords[key]) for key in ("package", "executable", "name")}
-        for _, keywords in calls("Node")
-        if "name" in keywords
-    ]
-    assert started == [
-        {"package": "gfocc_ros", "executable": "occupancy_node", "name": "occupancy"}
-    ]
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_launch_file_declares_and_describes_its_arguments(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = LaunchFile(LAUNCH_FOLDER / name, monkeypatch).arguments
+    assert described.keys() == ARGUMENTS[name]
+    assert all(len(each["description"]) > 20 for each in described.values())
 
 
-def test_launch_file_works_where_launch_is_installed() -> None:
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_launch_file_works_where_launch_is_installed(name: str) -> None:
     pytest.importorskip("launch_ros", reason="launch needs a full ROS 2 install")
-    source = compile(LAUNCH_FILE.read_text(), str(LAUNCH_FILE), "exec")
     module: dict[str, Any] = {}
-    exec(source, module)
+    exec(compile((LAUNCH_FOLDER / name).read_text(), name, "exec"), module)
     description = module["generate_launch_description"]()
-    assert {argument.name for argument in description.get_launch_arguments()} == ARGUMENTS
+    assert {argument.name for argument in description.get_launch_arguments()} == ARGUMENTS[name]
 
 
-def test_rviz_shows_what_the_node_publishes_with_a_matching_qos() -> None:
-    shown = {kind: displays()[kind]["Topic"] for kind in ("PointCloud2", "Map")}
-    assert shown["PointCloud2"]["Value"] == "/occupancy/occupancy"
-    assert shown["Map"]["Value"] == "/occupancy/grid"
-    for topic in shown.values():
+def test_by_default_the_node_starts_alone_with_the_parameter_file(occupancy: LaunchFile) -> None:
+    (node,) = occupancy.started()
+    assert node.kind == "Node"
+    assert (node["package"], node["executable"], node["name"]) == (
+        "gfocc_ros",
+        "occupancy_node",
+        "occupancy",
+    )
+    file, overrides = node["parameters"]
+    assert occupancy.value_of(file).endswith("config/occupancy.yaml")
+    assert overrides == {"use_sim_time": False}
+
+
+def test_arguments_override_the_parameter_file(occupancy: LaunchFile) -> None:
+    given = {"namespace": "robot", "params_file": "/my.yaml", "checkpoint": "/my.safetensors"}
+    (node,) = occupancy.started(**given, device="cuda:1", use_sim_time="true")
+    assert node["namespace"] == "robot"
+    file, overrides = node["parameters"]
+    assert occupancy.value_of(file) == "/my.yaml"
+    assert overrides == {
+        "checkpoint": "/my.safetensors",
+        "device": "cuda:1",
+        "use_sim_time": True,
+    }
+
+
+def test_rviz_starts_on_demand_and_its_topics_follow_the_namespace(occupancy: LaunchFile) -> None:
+    _, rviz = occupancy.started(rviz="true", namespace="robot")
+    assert (rviz["package"], rviz["namespace"]) == ("rviz2", "robot")
+    remapped = dict(rviz["remappings"])
+    shown = [each["Topic"]["Value"] for each in displays().values() if "Topic" in each]
+    assert shown
+    for topic in shown:
+        if topic.startswith("/occupancy/"):
+            assert remapped[topic] == topic.removeprefix("/"), "resolved in the namespace"
+
+
+def test_bag_is_played_by_the_other_launch_file_and_sets_the_time(occupancy: LaunchFile) -> None:
+    node, bag = occupancy.started(bag="/drive")
+    assert node["parameters"][1] == {"use_sim_time": True}
+    assert bag.kind == "IncludeLaunchDescription"
+    assert dict(bag["launch_arguments"]) == {"bag": "/drive"}
+    assert bag.arguments[0].endswith("launch/play_bag.launch.py")
+    node, _ = occupancy.started(bag="/drive", use_sim_time="false")
+    assert node["parameters"][1] == {"use_sim_time": False}
+
+
+def test_bag_is_played_with_its_clock_by_the_packages_player(
+    play_bag: LaunchFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))  # no ros2bag there
+    (player,) = play_bag.started(bag=str(tmp_path), rate="0.5", loop="true")
+    assert (player.kind, player["package"], player["executable"]) == (
+        "Node",
+        "gfocc_ros",
+        "play_rosbag",
+    )
+    assert player["arguments"] == [str(tmp_path), "--rate", "0.5", "--clock", "--loop"]
+
+
+def test_bag_is_played_by_rosbag2_where_that_is_installed(
+    play_bag: LaunchFile, tmp_path: Path
+) -> None:
+    play_bag.module["has_rosbag2"] = lambda: True
+    (player,) = play_bag.started(bag=str(tmp_path))
+    assert player.kind == "ExecuteProcess"
+    assert player["cmd"] == ["ros2", "bag", "play", str(tmp_path), "--rate", "1.0", "--clock"]
+
+
+def test_missing_bag_is_named(play_bag: LaunchFile) -> None:
+    with pytest.raises(FileNotFoundError, match="'/no/such/bag' does not exist"):
+        play_bag.started(bag="/no/such/bag")
+
+
+def test_rviz_asks_for_the_qos_that_the_outputs_offer() -> None:
+    topics = [each["Topic"] for each in displays().values() if "Topic" in each]
+    assert {"/occupancy/occupancy", "/occupancy/grid"} <= {topic["Value"] for topic in topics}
+    for topic in topics:
         assert topic["Reliability Policy"] == "Reliable"
         assert topic["Durability Policy"] == "Volatile"
 
 
-def test_rviz_colours_the_cloud_by_label_over_all_classes() -> None:
-    cloud = displays()["PointCloud2"]
-    assert (cloud["Color Transformer"], cloud["Channel Name"]) == ("Intensity", "label")
-    assert (cloud["Min Intensity"], cloud["Max Intensity"]) == (0, 16)
-    assert "TF" in displays()
+def test_rviz_shows_tf_and_names_each_display_once() -> None:
+    content = yaml.safe_load(RVIZ_FILE.read_text())["Visualization Manager"]
+    assert len(displays()) == len(content["Displays"])
+    assert any(each["Class"].endswith("/TF") for each in displays().values())

@@ -6,8 +6,6 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,64 +16,35 @@ from numpy.typing import NDArray
 from rcl_interfaces.srv import SetParameters
 from rclpy.client import Client
 from rclpy.parameter import Parameter
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 
-from gfocc_core.checkpoint import save_checkpoint
-from gfocc_core.config import preset
-from gfocc_core.grid import VoxelGrid
-from gfocc_core.predictor import OccupancyPredictor
 from gfocc_core.taxonomy import FREE_ID, GROUND_IDS
-from gfocc_ros.messages import CLOUD_POINT
+from gfocc_ros.cloud_messages import CLOUD_POINT
 from tests.ros.camera_messages import camera_info, compressed_image, jpeg
 from tests.ros.camera_world import MS, OFFSETS, CameraMessages, CameraWorld
 from tests.ros.node_process import ROOT, NodeProcess
+from tests.ros.running_node import GRID, Running, run, small_checkpoint
 
 pytestmark = pytest.mark.ros
-
-GRID = VoxelGrid(lower=(-20.0, -20.0, -1.0), voxel_size=0.8, shape=(50, 40, 8))
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that is small enough for tests; its weights are random."""
-    tiny = preset("tiny")
-    config = replace(
-        tiny,
-        model=replace(tiny.model, gaussians=400, inducing_points=16, blocks=1),
-        image=replace(tiny.image, height=64, width=176),
-        grid=GRID,
-    )
-    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
-    network = OccupancyPredictor.from_config(config, "cpu").network
-    save_checkpoint(path, network.state_dict(), config)
-    return path
-
-
-@dataclass
-class Running:
-    node: NodeProcess
-    world: CameraWorld
-
-
-@contextmanager
-def run(
-    folder: Path, checkpoint: Path, *arguments: str, namespace: str = "/", raw: bool = False
-) -> Iterator[Running]:
-    node = NodeProcess(
-        folder, "-r", f"__ns:={namespace}", "-p", f"checkpoint:={checkpoint}", *arguments
-    )
-    try:
-        node.wait_for_log("ready:")
-        with CameraWorld(namespace, raw) as world:
-            world.wait_for_node()
-            yield Running(node, world)
-    finally:
-        node.kill()
+    return small_checkpoint(tmp_path_factory.mktemp("checkpoint"))
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iterator[Running]:
     """One node for the tests that any order suits; each sends frames of later stamps."""
-    with run(tmp_path_factory.mktemp("node"), checkpoint, "-p", "report_period_s:=1.0") as both:
+    arguments = ("report_period_s:=1.0", "grid_min_height_m:=-50.0", "grid_max_height_m:=50.0")
+    words = [word for argument in arguments for word in ("-p", argument)]
+    with run(tmp_path_factory.mktemp("node"), checkpoint, *words) as both:
         both.world.send_until(lambda: bool(both.world.clouds), "the first cloud")
         yield both
 
@@ -113,18 +82,28 @@ def test_grid_agrees_with_the_cloud(running: Running) -> None:
     np.testing.assert_array_equal(np.reshape(grid.data, expected.shape), expected)
 
 
-def test_rviz_file_names_what_the_node_publishes(running: Running) -> None:
+def test_rviz_shows_topics_that_the_node_publishes_with_a_fitting_type_and_qos(
+    running: Running,
+) -> None:
     content = yaml.safe_load((ROOT / "rviz" / "occupancy.rviz").read_text())
-    advertised = dict(running.world.node.get_publisher_names_and_types_by_node("occupancy", "/"))
-    kinds = {"PointCloud2": "sensor_msgs/msg/PointCloud2", "Map": "nav_msgs/msg/OccupancyGrid"}
-    shown = {
-        display["Topic"]["Value"]: kinds[display["Class"].split("/")[1]]
-        for display in content["Visualization Manager"]["Displays"]
-        if "Topic" in display
+    kinds = {
+        "PointCloud2": "sensor_msgs/msg/PointCloud2",
+        "Map": "nav_msgs/msg/OccupancyGrid",
+        "MarkerArray": "visualization_msgs/msg/MarkerArray",
     }
-    assert len(shown) == 2
-    for topic, kind in shown.items():
-        assert advertised[topic] == [kind]
+    displays = [d for d in content["Visualization Manager"]["Displays"] if "Topic" in d]
+    assert {"occupancy", "grid"} <= {d["Topic"]["Value"].split("/")[-1] for d in displays}
+    for display in displays:
+        topic = display["Topic"]
+        (publisher,) = running.world.node.get_publishers_info_by_topic(topic["Value"])
+        assert publisher.topic_type == kinds[display["Class"].split("/")[1]]
+        asked = QoSProfile(
+            depth=1,
+            reliability=ReliabilityPolicy[topic["Reliability Policy"].upper().replace(" ", "_")],
+            durability=DurabilityPolicy[topic["Durability Policy"].upper().replace(" ", "_")],
+        )
+        found, reason = qos_check_compatible(publisher.qos_profile, asked)
+        assert found != QoSCompatibility.ERROR, f"{topic['Value']}: {reason}"
 
 
 def test_silent_camera_does_not_stop_the_output(running: Running) -> None:
@@ -191,28 +170,60 @@ def test_output_goes_on_when_time_is_set_back(running: Running) -> None:
     running.world.answer()
 
 
-def test_threshold_changes_at_run_time_within_its_range(running: Running) -> None:
-    node = running.world.node
-    client: Client[Any, Any] = node.create_client(SetParameters, "/occupancy/set_parameters")
+def change(running: Running, name: str, value: object) -> Any:
+    """Set a parameter of the running node; returns rcl_interfaces/SetParametersResult."""
+    service = "/occupancy/set_parameters"
+    client: Client[Any, Any] = running.world.node.create_client(SetParameters, service)
     assert client.wait_for_service(10)
+    parameter = Parameter(name, value=value).to_parameter_msg()
+    future = client.call_async(SetParameters.Request(parameters=[parameter]))
+    running.world.wait_for(future.done, "the answer of set_parameters")
+    response: Any = future.result()
+    return response.results[0]
 
-    def change(value: float) -> bool:
-        parameter = Parameter("density_threshold", value=value).to_parameter_msg()
-        future = client.call_async(SetParameters.Request(parameters=[parameter]))
-        running.world.wait_for(future.done, "the answer of set_parameters")
-        response: Any = future.result()
-        return bool(response.results[0].successful)
 
-    assert not change(1.5)
-    assert change(0.5)
+def test_threshold_changes_at_run_time_within_its_range(running: Running) -> None:
+    assert not change(running, "density_threshold", 1.5).successful
+    assert change(running, "density_threshold", 0.5).successful
     try:
         points = read_points(running.world.answer()[0])
         assert (points["density"] >= 0.5).all()
     finally:
-        assert change(0.05)
+        assert change(running, "density_threshold", 0.05).successful
     lower = read_points(running.world.answer()[0])
     assert len(lower) > len(points)
     assert lower["density"].min() < 0.5
+
+
+def test_neighborhood_and_height_band_change_at_run_time(running: Running) -> None:
+    wide = running.world.answer()[0].width
+    assert change(running, "neighborhood", 0).successful
+    assert change(running, "grid_min_height_m", 49.0).successful
+    try:
+        narrow, grid = running.world.answer()
+        assert 0 < narrow.width < wide
+        assert 100 not in grid.data, "every obstacle ends below the band"
+    finally:
+        assert change(running, "neighborhood", -1).successful
+        assert change(running, "grid_min_height_m", -50.0).successful
+    assert running.world.answer()[0].width > narrow.width
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("checkpoint", "/other.safetensors", "read-only"),
+        ("grid_min_height_m", 60.0, "less than grid_max_height_m (50.0)"),
+        ("forecast_horizons_s", [0.5, 30.0], "got 30 s"),
+    ],
+)
+def test_change_that_makes_no_sense_is_refused_with_its_reason(
+    running: Running, name: str, value: object, told: str
+) -> None:
+    result = change(running, name, value)
+    assert not result.successful
+    assert told in result.reason
+    running.world.answer()
 
 
 def test_reports_count_every_frame_and_drop(running: Running) -> None:

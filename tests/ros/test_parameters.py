@@ -15,12 +15,9 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from gfocc_ros.parameters import (
-    NodeParameters,
-    ParameterError,
-    declare_parameters,
-    with_changes,
-)
+from gfocc_ros.parameter_declaration import declare_parameters, with_changes
+from gfocc_ros.parameter_row import ParameterError
+from gfocc_ros.parameters import NodeParameters
 
 YAML_FILE = Path(__file__).parents[2] / "config" / "occupancy.yaml"
 TABLE = {each.name: each for each in fields(NodeParameters)}
@@ -78,6 +75,10 @@ def test_given_values_arrive(context: Context) -> None:
     assert parameters.min_cameras == 2
 
 
+def test_list_of_numbers_arrives(context: Context) -> None:
+    assert declared(context, forecast_horizons_s=[1.0, 2.5]).forecast_horizons_s == (1.0, 2.5)
+
+
 def test_node_describes_types_ranges_and_what_may_change(context: Context) -> None:
     node = Node("occupancy", context=context)
     declare_parameters(node)
@@ -85,11 +86,20 @@ def test_node_describes_types_ranges_and_what_may_change(context: Context) -> No
         descriptor = node.describe_parameter(name)
         assert len(descriptor.description) > 20
         assert descriptor.read_only != each.metadata["at_run_time"]
-        is_number = isinstance(each.default, int | float)
+        is_number = type(each.default) in (int, float)
         ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
         assert len(ranges) == is_number
         assert all(r.from_value <= each.default <= r.to_value for r in ranges)
+        is_number_list = isinstance(each.default, tuple) and isinstance(each.default[0], float)
+        assert ("every entry" in descriptor.additional_constraints) == is_number_list
     node.destroy_node()
+
+
+def test_what_may_change_at_run_time_is_marked_so_in_the_yaml() -> None:
+    lines = YAML_FILE.read_text().splitlines()
+    for name, each in TABLE.items():
+        (index,) = [i for i, line in enumerate(lines) if line.startswith(f"    {name}:")]
+        assert lines[index - 1].endswith("Run time.") == each.metadata["at_run_time"], name
 
 
 @pytest.mark.parametrize(
@@ -119,6 +129,19 @@ def test_node_describes_types_ranges_and_what_may_change(context: Context) -> No
         ("base_frame", ""),
         ("fixed_frame", "/odom"),
         ("checkpoint", 3),
+        ("autostart", "yes"),
+        ("autostart", 1),
+        ("inference", "turbo"),
+        ("neighborhood", 17),
+        ("memory_interval_s", 11.0),
+        ("max_odometry_jump_m", 0.0),
+        ("grid_rate_hz", -1.0),
+        ("grid_min_height_m", 3.0),
+        ("forecast_horizons_s", [0.5, 61.0]),
+        ("forecast_horizons_s", [0.0]),
+        ("forecast_horizons_s", 1.0),
+        ("stale_after_s", 0.0),
+        ("warn_drop_share", 1.5),
     ],
 )
 def test_bad_value_is_refused_by_name_and_value(context: Context, name: str, value: object) -> None:
@@ -126,12 +149,12 @@ def test_bad_value_is_refused_by_name_and_value(context: Context, name: str, val
         declared(context, **{name: value})
     message = str(caught.value)
     assert f"'{name}'" in message
-    culprit = value[0] if isinstance(value, list) and isinstance(value[0], str) else value
-    assert str(culprit) in message
+    culprits = value if isinstance(value, list) else [value]
+    assert any(str(culprit) in message for culprit in culprits)
 
 
 def test_no_camera_is_refused() -> None:
-    with pytest.raises(ParameterError, match="'cameras' must be a list of at least one name"):
+    with pytest.raises(ParameterError, match="'cameras' must be a list of at least one entry"):
         NodeParameters(cameras=())
 
 

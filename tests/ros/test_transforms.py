@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import subprocess
 import sys
@@ -18,9 +17,9 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from gfocc_core.geometry import compose_ego_from_cam, transform_from
-from gfocc_ros import transforms
 from gfocc_ros.compat import tf
-from gfocc_ros.transforms import PoseUnavailable, RewindableBuffer, TransformPoses
+from gfocc_ros.tf_buffer import RewindableBuffer
+from gfocc_ros.transforms import PoseUnavailable, TransformPoses
 from tests.ros.tf_messages import START, at, link, matrix, shifted
 
 pytestmark = pytest.mark.ros
@@ -236,52 +235,98 @@ def test_a_looped_bag_gives_the_poses_of_its_own_run(node: Node, length: float) 
             assert position(step) == 100 * run + step
 
 
-def test_the_old_run_is_gone_before_anyone_clears() -> None:
-    """Else a pose between the new run's newest and the old run's oldest would be a mixture."""
-    buffer = RewindableBuffer()
-    for second in range(8):
-        buffer.set_transform(link("odom", "base_link", at(second), shifted(second)), "test")
-    buffer.set_transform(link("odom", "base_link", at(0), shifted(500)), "test")
-    buffer.set_transform(link("odom", "base_link", at(0.1), shifted(510)), "test")
-    found = buffer.lookup_transform("odom", "base_link", at(0.05))
-    assert found.transform.translation.x == pytest.approx(505)
-    assert not buffer.can_transform("odom", "base_link", at(0.5))
+def feed(poses: TransformPoses, *seconds: float, speed: float = 10.0) -> RewindableBuffer:
+    """Give the buffer itself a vehicle that drives along x; a camera sits 1 m ahead."""
+    buffer = poses._buffer
+    buffer.set_transform_static(link("base_link", "camera", at(0), shifted(1)), "test")
+    for second in seconds:
+        moved = link("odom", "base_link", at(second), shifted(speed * second))
+        buffer.set_transform(moved, "test")
+    return buffer
 
 
-@pytest.mark.parametrize("clears", list(itertools.product([0, 1, 2], repeat=3)))
-def test_it_does_not_matter_when_or_how_often_a_jump_is_noticed(clears: tuple[int, ...]) -> None:
-    """Two links restart 5 s back, one after the other, and others clear before, between, after."""
-    buffer = RewindableBuffer()
-    for seconds in (5.0, 5.1):
-        buffer.set_transform(link("map", "odom", at(seconds), shifted(1)), "test")
-        buffer.set_transform(link("odom", "base_link", at(seconds), shifted(1)), "test")
-    restart = [
-        link("map", "odom", at(0), shifted(30)),
-        link("odom", "base_link", at(0), shifted(4)),
-    ]
-    for message, times in zip([*restart, None], clears, strict=True):
-        for _ in range(times):
-            buffer.clear()
-        if message is not None:
-            buffer.set_transform(message, "test")
-    assert buffer.lookup_transform("map", "base_link", at(0)).transform.translation.x == 34
-    assert not buffer.can_transform("map", "base_link", at(5))
+def test_all_poses_of_a_frame_share_one_timeout(node: Node) -> None:
+    """Six cameras whose transforms never come must not hold up a frame six times as long."""
+    poses = listen(node, timeout_s=0.6)
+    feed(poses, 0, 1)
+    began = time.monotonic()
+    poses.global_from_ego(ns(0.9))
+    for camera in range(6):
+        with pytest.raises(PoseUnavailable, match=r"within 0\.6 s"):
+            poses.ego_from_cam("camera", ns(1.1 + camera), ns(0.9))
+    assert 0.59 < time.monotonic() - began < 3.0
+    assert poses.ego_from_cam("camera", ns(0.8), ns(0.9))[0, 3] == pytest.approx(0), (
+        "known: no wait"
+    )
+    began = time.monotonic()
+    with pytest.raises(PoseUnavailable):
+        poses.global_from_ego(ns(2.0))
+    assert time.monotonic() - began > 0.59, "the next frame may wait again"
 
 
-def test_slightly_swapped_messages_keep_the_history() -> None:
-    buffer = RewindableBuffer()
-    for seconds in (0.0, 1.0, 1.02, 1.01, 1.03):
-        buffer.set_transform(link("odom", "base_link", at(seconds), shifted(seconds)), "test")
-    for seconds in (0.5, 1.005, 1.025):
-        found = buffer.lookup_transform("odom", "base_link", at(seconds))
-        assert found.transform.translation.x == pytest.approx(seconds)
+def test_static_mount_is_looked_up_once_until_it_changes(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poses = listen(node)
+    buffer = feed(poses, 0, 1)
+    asked: list[str] = []
+    lookup = RewindableBuffer.lookup_transform
+
+    def counting(self, target, source, time, timeout=None):  # type: ignore[no-untyped-def]
+        asked.append(source)
+        return lookup(self, target, source, time, timeout)
+
+    monkeypatch.setattr(RewindableBuffer, "lookup_transform", counting)
+    for cam in (0.2, 0.3, 0.5):
+        found = poses.ego_from_cam("camera", ns(cam), ns(0.5))
+        assert found[0, 3] == pytest.approx(1 - 10 * (0.5 - cam))
+    assert asked.count("camera") == 1
+    buffer.set_transform_static(link("base_link", "camera", at(0), shifted(3)), "test")
+    assert poses.ego_from_cam("camera", ns(0.5), ns(0.5))[0, 3] == 3
+    assert poses.ego_from_cam("camera", ns(0.4), ns(0.5))[0, 3] == pytest.approx(2)
+    assert asked.count("camera") == 2
 
 
-def test_a_jump_long_ago_does_not_outlive_clear(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transforms, "JUMP_MEMORY_S", 0.05)
-    buffer = RewindableBuffer()
-    for seconds in (9.0, 0.0):
-        buffer.set_transform(link("odom", "base_link", at(seconds), shifted(1)), "test")
-    time.sleep(0.06)
-    buffer.clear()
-    assert not buffer.can_transform("odom", "base_link", at(0))
+def test_camera_on_a_moving_mount_is_asked_at_its_own_stamp(node: Node) -> None:
+    """The mast turns: its camera is not where it was, however static its last link is."""
+    poses = listen(node)
+    buffer = feed(poses, 0, 1)
+    buffer.set_transform_static(link("mast", "mast_camera", at(0), shifted(1)), "test")
+    for second in (0.0, 1.0):
+        buffer.set_transform(link("base_link", "mast", at(second), shifted(second)), "test")
+    for cam in (0.25, 0.5):
+        found = poses.ego_from_cam("mast_camera", ns(cam), ns(0.5))
+        assert found[0, 3] == pytest.approx(1 + cam - 10 * (0.5 - cam))
+
+
+def test_mount_that_begins_to_move_is_no_longer_taken_for_static(node: Node) -> None:
+    poses = listen(node)
+    buffer = feed(poses, 0, 1)
+    assert poses.ego_from_cam("camera", ns(0.5), ns(0.5))[0, 3] == 1
+    for second in (0.0, 1.0):
+        moved = link("base_link", "camera", at(second), shifted(5 + second))
+        buffer.set_transform(moved, "test")
+    # tf2 itself goes on to take the link for static, with its last pose.
+    assert float(poses.ego_from_cam("camera", ns(0.5), ns(0.5))[0, 3]) in (5.5, 6.0)
+
+
+def test_pose_within_an_outage_is_refused_and_one_after_it_is_not(node: Node) -> None:
+    """tf would draw a straight line across the 5 s in which nobody told where the vehicle was."""
+    poses = listen(node, timeout_s=0.0)
+    feed(poses, 0, 0.1, 5.1, 5.2)
+    for stamp in (0.05, 0.1, 5.1, 5.15):
+        assert poses.global_from_ego(ns(stamp))[0, 3] == pytest.approx(10 * stamp)
+    with pytest.raises(PoseUnavailable, match=r"'odom' -> 'base_link' was silent for 5 s"):
+        poses.global_from_ego(ns(5.0))
+    with pytest.raises(PoseUnavailable, match="silent for 5 s"):
+        poses.ego_from_cam("camera", ns(5.05), ns(5.1))
+    assert poses.ego_from_cam("camera", ns(5.1), ns(5.15))[0, 3] == pytest.approx(0.5)
+
+
+def test_outage_of_a_link_that_is_not_on_the_way_does_not_matter(node: Node) -> None:
+    poses = listen(node, timeout_s=0.0)
+    buffer = feed(poses, *(0.5 * k for k in range(12)))
+    for second in (0.0, 5.0):
+        buffer.set_transform(link("base_link", "gripper", at(second), shifted(0)), "test")
+        buffer.set_transform(link("map", "odom", at(second), shifted(0)), "test")
+    assert poses.global_from_ego(ns(2.25))[0, 3] == pytest.approx(22.5)

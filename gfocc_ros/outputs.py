@@ -1,0 +1,143 @@
+"""The node's topics: what is listened to and due is built from each prediction and sent."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from nav_msgs.msg import OccupancyGrid
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import String
+from visualization_msgs.msg import MarkerArray
+
+from gfocc_ros.box_markers import BoxMarkers
+from gfocc_ros.class_messages import classes_message
+from gfocc_ros.cloud_messages import cloud_message, forecast_message
+from gfocc_ros.gaussian_markers import GaussianMarkers
+from gfocc_ros.grid_messages import grid_message
+from gfocc_ros.occupied_voxels import OccupiedVoxels, occupied_voxels
+from gfocc_ros.output_publishers import destroy_publisher, latched_publisher, managed_publisher
+from gfocc_ros.output_settings import OutputSettings
+from gfocc_ros.prediction import Prediction, Wanted
+from gfocc_ros.rate_limit import RateLimit
+
+__all__ = ["CLASSES_TOPIC", "FRAME_TOPICS", "OutputSettings", "Outputs"]
+
+FRAME_TOPICS: MappingProxyType[str, type[Any]] = MappingProxyType(
+    {
+        "occupancy": PointCloud2,
+        "grid": OccupancyGrid,
+        "markers": MarkerArray,
+        "gaussians": MarkerArray,
+        "forecast": PointCloud2,
+    }
+)
+"""Private topics (`~/<name>`) that are sent per frame, in this order."""
+
+CLASSES_TOPIC = "classes"
+"""Private topic that is sent once and latched."""
+
+
+class Outputs:
+    """Advertises on construction. `wanted` and `publish` belong to one thread.
+
+    Args:
+        node: a Node, or a LifecycleNode that activates what was created on it.
+        settings: may be replaced at any time, from any thread.
+    """
+
+    def __init__(self, node: Node, settings: OutputSettings) -> None:
+        self.settings = settings
+        self._node = node
+        self._publishers: dict[str, Publisher[Any]] = {
+            topic: managed_publisher(node, message_type, f"~/{topic}")
+            for topic, message_type in FRAME_TOPICS.items()
+        }
+        self._limits = {topic: RateLimit() for topic in FRAME_TOPICS}
+        self._asked_for: list[str] | None = None
+        self._boxes = BoxMarkers()
+        self._ellipsoids = GaussianMarkers()
+        self._classes = latched_publisher(node, String, f"~/{CLASSES_TOPIC}")
+        self._classes.publish(classes_message())
+
+    def wanted(self, now_s: float) -> Wanted:
+        """What the frame that is about to be predicted has to hold (seconds of any clock).
+
+        The next `publish` sends to the topics found due here: what the frame was predicted for.
+        """
+        self._asked_for = self._due(now_s)
+        return Wanted(
+            velocity="occupancy" in self._asked_for,
+            gaussians="gaussians" in self._asked_for,
+            forecast="forecast" in self._asked_for,
+        )
+
+    def publish(self, prediction: Prediction, now_s: float) -> None:
+        """Build and send; without a call of `wanted` before, to what is due now."""
+        topics = self._due(now_s) if self._asked_for is None else self._asked_for
+        self._asked_for = None
+        job = _MessageBuilder(prediction, self.settings, self._boxes, self._ellipsoids)
+        for topic in topics:
+            message = job.build(topic) if self._has_listener(topic) else None
+            if message is not None:
+                self._publishers[topic].publish(message)
+                self._limits[topic].passed(job.settings.rate_hz(topic), now_s)
+
+    def destroy(self) -> None:
+        """Take the topics back; `wanted` and `publish` must not be called any more."""
+        for publisher in (*self._publishers.values(), self._classes):
+            destroy_publisher(self._node, publisher)
+
+    def _due(self, now_s: float) -> list[str]:
+        settings = self.settings
+        return [
+            topic
+            for topic, limit in self._limits.items()
+            if self._has_listener(topic) and limit.is_due(settings.rate_hz(topic), now_s)
+        ]
+
+    def _has_listener(self, topic: str) -> bool:
+        return self._publishers[topic].get_subscription_count() > 0
+
+
+class _MessageBuilder:
+    """One prediction to the messages of several topics; what they share is computed once."""
+
+    def __init__(
+        self,
+        prediction: Prediction,
+        settings: OutputSettings,
+        boxes: BoxMarkers,
+        ellipsoids: GaussianMarkers,
+    ) -> None:
+        self.settings = settings
+        self._prediction = prediction
+        self._boxes = boxes
+        self._ellipsoids = ellipsoids
+
+    def build(self, topic: str) -> PointCloud2 | OccupancyGrid | bytes | None:
+        """The topic's message, possibly serialized; None if the prediction lacks what it shows."""
+        prediction, settings = self._prediction, self.settings
+        occupancy, frame_id = prediction.occupancy, settings.base_frame
+        if topic == "occupancy":
+            return cloud_message(self._voxels, frame_id)
+        if topic == "grid":
+            low, high = settings.grid_min_height_m, settings.grid_max_height_m
+            return grid_message(self._voxels, frame_id, low, high)
+        if topic == "markers":
+            return self._boxes.message(self._voxels, frame_id)
+        if topic == "gaussians" and prediction.gaussians is not None:
+            min_opacity = settings.gaussians_min_opacity
+            return self._ellipsoids.message(
+                prediction.gaussians, occupancy.stamp_ns, frame_id, min_opacity
+            )
+        if topic == "forecast" and prediction.forecasts:
+            return forecast_message(prediction.forecasts, occupancy.stamp_ns, frame_id)
+        return None
+
+    @cached_property
+    def _voxels(self) -> OccupiedVoxels:
+        return occupied_voxels(self._prediction.occupancy)
