@@ -22,10 +22,10 @@ class FrameRecord:
     done_s: float
     """When it was published, monotonic clock."""
     stages_ms: Mapping[str, float]
-    """What followed what, from the reference image's arrival to the end of publishing; the sum is
-    the latency from arrival."""
+    """What followed what, from the reference image's arrival to the end of publishing all but
+    the forecast; the sum is the latency from arrival."""
     details_ms: Mapping[str, float]
-    """Parts of stages, and how far the cameras' stamps lie apart."""
+    """Parts of stages, what follows them, and how far the cameras' stamps lie apart."""
     stamp_latency_ms: float
     """From the reference image's stamp, on the node's ROS clock, to the end of publishing."""
     cameras: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +14,7 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
+from gfocc_core.frame import Occupancy
 from gfocc_ros.box_markers import BoxMarkers
 from gfocc_ros.class_messages import classes_message
 from gfocc_ros.cloud_messages import cloud_message, forecast_message
@@ -26,13 +28,14 @@ from gfocc_ros.rate_limit import RateLimit
 
 __all__ = ["CLASSES_TOPIC", "FRAME_TOPICS", "OutputSettings", "Outputs"]
 
+FORECAST_TOPIC = "forecast"
 FRAME_TOPICS: MappingProxyType[str, type[Any]] = MappingProxyType(
     {
         "occupancy": PointCloud2,
         "grid": OccupancyGrid,
         "markers": MarkerArray,
         "gaussians": MarkerArray,
-        "forecast": PointCloud2,
+        FORECAST_TOPIC: PointCloud2,
     }
 )
 """Private topics (`~/<name>`) that are sent per frame, in this order."""
@@ -42,7 +45,7 @@ CLASSES_TOPIC = "classes"
 
 
 class Outputs:
-    """Advertises on construction. `wanted` and `publish` belong to one thread.
+    """Advertises on construction. All methods but `destroy` belong to one thread.
 
     Args:
         node: a Node, or a LifecycleNode that activates what was created on it.
@@ -57,7 +60,7 @@ class Outputs:
             for topic, message_type in FRAME_TOPICS.items()
         }
         self._limits = {topic: RateLimit() for topic in FRAME_TOPICS}
-        self._asked_for: list[str] | None = None
+        self._asked_for: set[str] | None = None
         self._boxes = BoxMarkers()
         self._ellipsoids = GaussianMarkers()
         self._classes = latched_publisher(node, String, f"~/{CLASSES_TOPIC}")
@@ -66,38 +69,47 @@ class Outputs:
     def wanted(self, now_s: float) -> Wanted:
         """What the frame that is about to be predicted has to hold (seconds of any clock).
 
-        The next `publish` sends to the topics found due here: what the frame was predicted for.
+        What is published until the next call goes to the topics found due here: those that the
+        frame was predicted for. Without any call it goes to those that are due then.
         """
-        self._asked_for = self._due(now_s)
+        self._asked_for = {topic for topic in FRAME_TOPICS if self._is_due(topic, now_s)}
         return Wanted(
             velocity="occupancy" in self._asked_for,
             gaussians="gaussians" in self._asked_for,
-            forecast="forecast" in self._asked_for,
+            forecast=FORECAST_TOPIC in self._asked_for,
         )
 
     def publish(self, prediction: Prediction, now_s: float) -> None:
-        """Build and send; without a call of `wanted` before, to what is due now."""
-        topics = self._due(now_s) if self._asked_for is None else self._asked_for
-        self._asked_for = None
+        """Build and send all but the forecast."""
         job = _MessageBuilder(prediction, self.settings, self._boxes, self._ellipsoids)
-        for topic in topics:
-            message = job.build(topic) if self._has_listener(topic) else None
-            if message is not None:
-                self._publishers[topic].publish(message)
-                self._limits[topic].passed(job.settings.rate_hz(topic), now_s)
+        for topic in FRAME_TOPICS:
+            if topic != FORECAST_TOPIC and self._is_asked_for(topic, now_s):
+                self._send(topic, job.build(topic), now_s)
+
+    def publish_forecast(self, forecasts: Sequence[Occupancy], stamp_ns: int, now_s: float) -> None:
+        """Send occupancy at later stamps, nearest first, foreseen at `stamp_ns`."""
+        if forecasts and self._is_asked_for(FORECAST_TOPIC, now_s):
+            message = forecast_message(forecasts, stamp_ns, self.settings.base_frame)
+            self._send(FORECAST_TOPIC, message, now_s)
 
     def destroy(self) -> None:
         """Take the topics back; `wanted` and `publish` must not be called any more."""
         for publisher in (*self._publishers.values(), self._classes):
             destroy_publisher(self._node, publisher)
 
-    def _due(self, now_s: float) -> list[str]:
-        settings = self.settings
-        return [
-            topic
-            for topic, limit in self._limits.items()
-            if self._has_listener(topic) and limit.is_due(settings.rate_hz(topic), now_s)
-        ]
+    def _is_asked_for(self, topic: str, now_s: float) -> bool:
+        if self._asked_for is None:
+            return self._is_due(topic, now_s)
+        return topic in self._asked_for and self._has_listener(topic)
+
+    def _is_due(self, topic: str, now_s: float) -> bool:
+        rate_hz = self.settings.rate_hz(topic)
+        return self._has_listener(topic) and self._limits[topic].is_due(rate_hz, now_s)
+
+    def _send(self, topic: str, message: Any, now_s: float) -> None:
+        if message is not None:
+            self._publishers[topic].publish(message)
+            self._limits[topic].passed(self.settings.rate_hz(topic), now_s)
 
     def _has_listener(self, topic: str) -> bool:
         return self._publishers[topic].get_subscription_count() > 0
@@ -134,8 +146,6 @@ class _MessageBuilder:
             return self._ellipsoids.message(
                 prediction.gaussians, occupancy.stamp_ns, frame_id, min_opacity
             )
-        if topic == "forecast" and prediction.forecasts:
-            return forecast_message(prediction.forecasts, occupancy.stamp_ns, frame_id)
         return None
 
     @cached_property

@@ -23,5 +23,3 @@ class Prediction:
 
     occupancy: Occupancy
     gaussians: Gaussians | None
-    forecasts: tuple[Occupancy, ...]
-    """Occupancy at later stamps, nearest first; empty if not wanted."""

@@ -26,14 +26,15 @@ def main() -> None:
     prediction = Prediction(
         occupancy(random_labels(0)),
         gaussians([0.5, 0.9]),
-        (occupancy(random_labels(1), stamp_ns=STAMP_NS + 500_000_000),),
     )
+    forecasts = (occupancy(random_labels(1), stamp_ns=STAMP_NS + 500_000_000),)
     ticks = itertools.count()
 
     def tick() -> None:
         now_s = next(ticks) * PERIOD_S
         outputs.wanted(now_s)
         outputs.publish(prediction, now_s)
+        outputs.publish_forecast(forecasts, STAMP_NS, now_s)
 
     node.create_timer(PERIOD_S, tick)
     print("ready", flush=True)

@@ -16,7 +16,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from gfocc_ros.outputs import FRAME_TOPICS
 
-SLEEP_S = 0.5
+SLEEP_S = 0.3
 
 
 def main() -> None:

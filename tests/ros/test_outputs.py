@@ -35,8 +35,8 @@ NOTHING = Wanted(velocity=False, gaussians=False, forecast=False)
 PREDICTION = Prediction(
     occupancy(random_labels(0), velocity=torch.ones(*GRID.shape, 3)),
     gaussians([0.5, 0.9]),
-    (occupancy(random_labels(1), stamp_ns=STAMP_NS + 500_000_000),),
 )
+FORECASTS = (occupancy(random_labels(1), stamp_ns=STAMP_NS + 500_000_000),)
 
 
 class Untouchable:
@@ -110,6 +110,7 @@ def run_frames(outputs: Outputs, times: list[float], prediction: Prediction = PR
     for now_s in times:
         outputs.wanted(now_s)
         outputs.publish(prediction, now_s)
+        outputs.publish_forecast(FORECASTS, STAMP_NS, now_s)
 
 
 def test_nothing_is_wanted_or_computed_without_subscribers(outputs: Outputs) -> None:
@@ -153,6 +154,7 @@ def test_what_is_not_due_is_not_wanted(outputs: Outputs, listener: Listener) -> 
     assert outputs.wanted(0.0) == everything
     assert outputs.wanted(0.05) == everything, "asking uses nothing up"
     outputs.publish(PREDICTION, 0.05)
+    outputs.publish_forecast(FORECASTS, STAMP_NS, 0.05)
     assert outputs.wanted(0.5) == NOTHING
     outputs.publish(Untouchable(), 0.5)  # type: ignore[arg-type]
     outputs.settings = OutputSettings()
@@ -175,8 +177,10 @@ def test_a_topic_that_becomes_due_during_the_prediction_waits_for_the_next_frame
 
 def test_publish_alone_sends_what_is_due(outputs: Outputs, listener: Listener) -> None:
     listener.subscribe(outputs, "occupancy", "gaussians", "forecast")
-    outputs.publish(Prediction(PREDICTION.occupancy, None, ()), 0.0)
+    outputs.publish(Prediction(PREDICTION.occupancy, None), 0.0)
+    outputs.publish_forecast((), STAMP_NS, 0.0)
     outputs.publish(PREDICTION, 0.1)
+    outputs.publish_forecast(FORECASTS, STAMP_NS, 0.1)
     counts = listener.counts_after(occupancy=2, gaussians=1, forecast=1)
     assert counts == Counter(occupancy=2, gaussians=1, forecast=1)
 
@@ -184,7 +188,7 @@ def test_publish_alone_sends_what_is_due(outputs: Outputs, listener: Listener) -
 def test_settings_hold_from_the_next_frame_on(outputs: Outputs, listener: Listener) -> None:
     labels = free()
     labels[3, 2, 2] = VEGETATION  # 0 to 0.5 m
-    prediction = Prediction(occupancy(labels), gaussians([0.2, 0.9]), ())
+    prediction = Prediction(occupancy(labels), gaussians([0.2, 0.9]))
     listener.subscribe(outputs, "grid", "gaussians")
     run_frames(outputs, [0.0], prediction)
     outputs.settings = OutputSettings(
