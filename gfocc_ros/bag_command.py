@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 BAD_INPUT = 2
@@ -26,3 +31,22 @@ def report_bad_input(command: str, message: object) -> int:
     line = " ".join(str(message).split())
     print(f"{command}: error: {line}", file=sys.stderr)
     return BAD_INPUT
+
+
+@contextmanager
+def terminate_as_interrupt() -> Iterator[None]:
+    """Have SIGTERM end the block as Ctrl-C does: by a KeyboardInterrupt, with cleaning up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python delivers signals to the main thread only.
+        return
+    before = signal.signal(signal.SIGTERM, interrupt_once)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def interrupt_once(number: int, frame: FrameType | None) -> NoReturn:
+    """Signal handler: raise KeyboardInterrupt now, and not again while that cleans up."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt

@@ -6,6 +6,7 @@ Poses are `parent_from_child` transforms, float64 [4, 4], metres.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -51,11 +52,46 @@ def serialize(message: Any) -> bytes:
     return bytes(TYPESTORE.serialize_cdr(message, type_name(message)))
 
 
+def header(stamp_ns: int, frame_id: str) -> Any:
+    """std_msgs/Header of a stamp in nanoseconds."""
+    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+    stamp = new_message("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
+    return new_message("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
+
+
+def new_message(type_name: str, **values: Any) -> Any:
+    """A message of any type from all its fields."""
+    return TYPESTORE.types[type_name](**values)
+
+
+def vector(values: Iterable[float]) -> Any:
+    """geometry_msgs/Vector3."""
+    x, y, z = (float(value) for value in values)
+    return new_message("geometry_msgs/msg/Vector3", x=x, y=y, z=z)
+
+
+def quaternion(rotation: Quaternion) -> Any:
+    """geometry_msgs/Quaternion of a rotation, normalised."""
+    unit = rotation.normalised
+    return new_message("geometry_msgs/msg/Quaternion", x=unit.x, y=unit.y, z=unit.z, w=unit.w)
+
+
+def pose(parent_from_child: Tensor) -> Any:
+    """geometry_msgs/Pose."""
+    matrix = parent_from_child.numpy()
+    x, y, z = (float(value) for value in matrix[:3, 3])
+    return new_message(
+        "geometry_msgs/msg/Pose",
+        position=new_message("geometry_msgs/msg/Point", x=x, y=y, z=z),
+        orientation=quaternion(Quaternion(matrix=matrix[:3, :3])),
+    )
+
+
 def compressed_image(stamp_ns: int, frame_id: str, jpeg: bytes) -> Any:
     """sensor_msgs/CompressedImage around the bytes of a JPEG file, untouched."""
-    return _new(
+    return new_message(
         "sensor_msgs/msg/CompressedImage",
-        header=_header(stamp_ns, frame_id),
+        header=header(stamp_ns, frame_id),
         format="jpeg",
         data=np.frombuffer(jpeg, dtype=np.uint8),
     )
@@ -75,9 +111,9 @@ def camera_info(
     matrix = intrinsics.numpy()
     projection = np.zeros((3, 4))
     projection[:, :3] = matrix
-    return _new(
+    return new_message(
         "sensor_msgs/msg/CameraInfo",
-        header=_header(stamp_ns, frame_id),
+        header=header(stamp_ns, frame_id),
         height=image_size[0],
         width=image_size[1],
         distortion_model="plumb_bob",
@@ -87,7 +123,7 @@ def camera_info(
         p=projection.ravel(),
         binning_x=0,
         binning_y=0,
-        roi=_new(
+        roi=new_message(
             "sensor_msgs/msg/RegionOfInterest",
             x_offset=0,
             y_offset=0,
@@ -101,36 +137,18 @@ def camera_info(
 def transform(stamp_ns: int, parent: str, child: str, parent_from_child: Tensor) -> Any:
     """geometry_msgs/TransformStamped of one pose."""
     matrix = parent_from_child.numpy()
-    rotation = Quaternion(matrix=matrix[:3, :3]).normalised
-    x, y, z = (float(value) for value in matrix[:3, 3])
-    return _new(
+    return new_message(
         "geometry_msgs/msg/TransformStamped",
-        header=_header(stamp_ns, parent),
+        header=header(stamp_ns, parent),
         child_frame_id=child,
-        transform=_new(
+        transform=new_message(
             "geometry_msgs/msg/Transform",
-            translation=_new("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
-            rotation=_new(
-                "geometry_msgs/msg/Quaternion",
-                x=rotation.x,
-                y=rotation.y,
-                z=rotation.z,
-                w=rotation.w,
-            ),
+            translation=vector(matrix[:3, 3]),
+            rotation=quaternion(Quaternion(matrix=matrix[:3, :3])),
         ),
     )
 
 
 def tf_message(transforms: list[Any]) -> Any:
     """tf2_msgs/TFMessage of some transforms."""
-    return _new("tf2_msgs/msg/TFMessage", transforms=transforms)
-
-
-def _header(stamp_ns: int, frame_id: str) -> Any:
-    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
-    stamp = _new("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
-    return _new("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
-
-
-def _new(type_name: str, **values: Any) -> Any:
-    return TYPESTORE.types[type_name](**values)
+    return new_message("tf2_msgs/msg/TFMessage", transforms=transforms)

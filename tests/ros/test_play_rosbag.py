@@ -35,10 +35,10 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosgraph_msgs.msg import Clock
 
 from gfocc_core.data.scenes import open_nuscenes
+from gfocc_ros.bag_conversion import convert_scene
 from gfocc_ros.bag_messages import offered_qos
 from gfocc_ros.bag_publishers import message_class, playback_qos
 from gfocc_ros.bag_recording import RecordedTopic
-from gfocc_ros.nuscenes_to_rosbag import convert_scene
 from gfocc_ros.play_rosbag import main
 from tests.nuscenes_fixture import SCENES, write_nuscenes
 
@@ -87,7 +87,7 @@ def load(path: Path) -> Bag:
 def bags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bag]:
     """One second of the synthetic drive, per storage."""
     folder = tmp_path_factory.mktemp("bags")
-    dataset = write_nuscenes(folder / "nuscenes", scenes=SCENES[:1])
+    dataset = write_nuscenes(folder / "nuscenes", scenes=SCENES[:1], radars=True, annotations=True)
     nusc = open_nuscenes(dataset.root, dataset.version)
     for storage in ("mcap", "sqlite3"):
         convert_scene(nusc, SCENES[0], folder / storage, storage)
