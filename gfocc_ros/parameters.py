@@ -146,7 +146,7 @@ class NodeParameters:
         high=3600.0,
     )
     tf_timeout_s: float = parameter(
-        0.2, "Longest wait for one transform of a frame.", low=0.0, high=10.0
+        0.2, "Longest wait for all transforms of a frame together.", low=0.0, high=10.0
     )
     max_odometry_jump_m: float = parameter(
         5.0,
