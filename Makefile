@@ -15,7 +15,8 @@ demo: install
 	@$(BIN)/gfocc_demo --out demo_out $(DEMO_FLAGS)
 
 test: install
-	$(BIN)/python -m pytest -m "not slow and not gpu" $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+	    -m "not slow and not gpu" $(PYTEST_FLAGS)
 
 test-slow: install
 	$(BIN)/python -m pytest -m "slow and not gpu" $(PYTEST_FLAGS)

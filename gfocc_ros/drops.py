@@ -21,6 +21,8 @@ class Drop(Enum):
     UNMATCHED_IMAGE = "unmatched_image"
     QUEUE_FULL = "queue_full"
     TIME_JUMP = "time_jump"
+    TIME_SET_BACK = "time_set_back"
+    """No image is lost by it, only what was remembered before it; `time_jump` counts images."""
     SILENT_CAMERA = "silent_camera"
     NO_CAMERA_INFO = "no_camera_info"
     BAD_CAMERA_INFO = "bad_camera_info"
@@ -35,7 +37,9 @@ class Drop(Enum):
     PREDICTION_FAILED = "prediction_failed"
 
 
-QUIET_DROPS = frozenset({Drop.UNMATCHED_IMAGE, Drop.SUPERSEDED_FRAME, Drop.TIME_JUMP})
+QUIET_DROPS = frozenset(
+    {Drop.UNMATCHED_IMAGE, Drop.SUPERSEDED_FRAME, Drop.TIME_JUMP, Drop.TIME_SET_BACK}
+)
 """Part of normal operation (cameras faster than the reference or the network): no warning."""
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import rclpy
 from rclpy.executors import ExternalShutdownException
 
-from gfocc_ros.prompt_exit import end_on_signals, end_process, ignore_signals
+from gfocc_ros.prompt_exit import end_on_signals, end_process, ignore_signals, is_asked_to_end
 
 if TYPE_CHECKING:
     from gfocc_ros.node import OccupancyNode
@@ -40,12 +40,14 @@ def main(args: Sequence[str] | None = None) -> int:
             if node.parameters.autostart:
                 node.start()
         except (ValueError, TransitionError) as error:
-            return _refuse(error)
+            if not is_asked_to_end():
+                return _refuse(error)
+            raise
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception:
-        if rclpy.ok():
+        if not is_asked_to_end():
             raise  # else a signal ended the context under rclpy's hands, which raises many things
     _shut_down(node)
     return 0

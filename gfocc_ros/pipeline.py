@@ -127,7 +127,10 @@ class OccupancyPipeline:
         self.images += 1
         self._last_image_s[camera] = now_s
         stamp_ns = nanoseconds_from_stamp(message.header.stamp)
-        return self._assembler.push(camera, stamp_ns, now_s, message, self._clock_ns())
+        was_set_back = self._assembler.push(camera, stamp_ns, now_s, message, self._clock_ns())
+        if was_set_back:
+            self.drops.count(Drop.TIME_SET_BACK)
+        return was_set_back
 
     def hand_over(self) -> bool:
         """Give the sets that are ready to the worker; returns whether others still wait."""

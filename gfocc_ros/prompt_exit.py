@@ -14,9 +14,11 @@ import socket
 import sys
 import threading
 import time
+from types import FrameType
 from typing import NoReturn
 
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_received: list[int] = []
 
 
 def end_on_signals(limit_s: float) -> None:
@@ -25,7 +27,7 @@ def end_on_signals(limit_s: float) -> None:
     Call it in the main thread, before anything installs handlers that call the former ones.
     """
     for number in END_SIGNALS:
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _interrupt)
     woken, waker = socket.socketpair()
     waker.setblocking(False)
     signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
@@ -35,6 +37,16 @@ def end_on_signals(limit_s: float) -> None:
         target=_watch, args=(woken, waker, limit_s), name="prompt exit", daemon=True
     )
     watch.start()
+
+
+def is_asked_to_end() -> bool:
+    """Whether a signal came: what an exception says then is of no interest."""
+    return bool(_received)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    _received.append(number)
+    raise KeyboardInterrupt
 
 
 def ignore_signals() -> None:

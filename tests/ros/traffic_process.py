@@ -40,6 +40,8 @@ CLOCK_PERIOD_NS = SECOND // 100
 TICK_S = 0.002
 SPEED = 5.0
 BIG = (2 * WIDTH, 2 * HEIGHT)
+OWN_TF = ("-r", "/tf:=tf", "-r", "/tf_static:=tf_static")
+"""Of several vehicles each has the tf of its own namespace."""
 
 
 @dataclass
@@ -69,6 +71,8 @@ class Traffic:
         if given.tf:
             self._mounts = tf.StaticTransformBroadcaster(node)
             self._mounts.sendTransform([_mount(camera) for camera in OFFSETS])
+        self._due_ns: dict[str, int] = {}
+        self._tf_due_ns = self._clock_due_ns = 0
         self._jpegs = {False: jpeg(), True: jpeg(*BIG)}
         self._restart()
 
@@ -163,7 +167,7 @@ def main() -> None:
     parser.add_argument("--clock", action="store_true", help="also /clock")
     given = parser.parse_args()
     rclpy.init()
-    node = Node("traffic", namespace=given.namespace)
+    node = Node("traffic", namespace=given.namespace, cli_args=["--ros-args", *OWN_TF])
     traffic = Traffic(node, given)
     lines: queue.Queue[str | None] = queue.Queue()
     threading.Thread(target=_read_commands, args=(lines,), daemon=True).start()
