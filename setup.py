@@ -13,7 +13,7 @@ COMMANDS = {
     "occupancy_node": "gfocc_ros.occupancy_node:main",
     "nuscenes_to_rosbag": "gfocc_ros.nuscenes_to_rosbag:main",
     "play_rosbag": "gfocc_ros.play_rosbag:main",
-    "gfocc_demo": "gfocc_ros.demo:main",
+    "gfocc_demo": "gfocc_ros.demo.command:main",
 }
 ROS_MESSAGES = (
     "builtin-interfaces",

@@ -28,9 +28,9 @@ from ros_latency_run import RunError, Setup, Traces, run
 
 from gfocc_core.config import PRESETS
 from gfocc_core.predictor import resolve_device
-from gfocc_ros.drops import Drop
-from gfocc_ros.frame_statistics import WINDOW_S
-from gfocc_ros.outputs import FRAME_TOPICS
+from gfocc_ros.diagnostics.frame_statistics import WINDOW_S
+from gfocc_ros.frames.drops import Drop
+from gfocc_ros.publishing.outputs import FRAME_TOPICS
 
 _STAGE = re.compile(r"(?:stage )?(.+), (median|worst) \(ms\)")
 

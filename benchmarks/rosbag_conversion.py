@@ -26,10 +26,10 @@ from rich.table import Table
 from rosbags.rosbag2 import Reader
 
 from gfocc_core.data.scenes import DatasetError, open_nuscenes, scene_names
-from gfocc_ros.bag_command import BagError
-from gfocc_ros.bag_content import BagContent
-from gfocc_ros.bag_conversion import convert_scene
-from gfocc_ros.bag_file import STORAGES
+from gfocc_ros.bags.command import BagError
+from gfocc_ros.bags.content import BagContent
+from gfocc_ros.bags.conversion import convert_scene
+from gfocc_ros.bags.file import STORAGES
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes

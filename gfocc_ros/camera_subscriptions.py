@@ -19,8 +19,8 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from gfocc_ros.frame_builder import ImageMessage
-from gfocc_ros.parameters import NodeParameters
+from gfocc_ros.frames.frame_builder import ImageMessage
+from gfocc_ros.parameters.parameters import NodeParameters
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks

@@ -7,8 +7,8 @@ from dataclasses import replace
 from gfocc_core.config import preset
 from gfocc_core.inference import InferenceConfig
 from gfocc_core.predictor import OccupancyPredictor, resolve_device
-from gfocc_ros.parameter_row import ParameterError
-from gfocc_ros.parameters import NodeParameters
+from gfocc_ros.parameters.parameter_row import ParameterError
+from gfocc_ros.parameters.parameters import NodeParameters
 
 
 def load_predictor(parameters: NodeParameters) -> OccupancyPredictor:

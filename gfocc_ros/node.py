@@ -24,12 +24,12 @@ from std_srvs.srv import Trigger
 
 from gfocc_core.forecast import check_horizons
 from gfocc_core.predictor import OccupancyPredictor
-from gfocc_ros.diagnostics import Diagnostics, PipelineWatch
+from gfocc_ros.diagnostics.diagnostics import Diagnostics, PipelineWatch
 from gfocc_ros.network_loading import load_predictor
-from gfocc_ros.output_settings import OutputSettings
-from gfocc_ros.outputs import Outputs
-from gfocc_ros.parameter_declaration import declare_parameters, with_changes
-from gfocc_ros.parameters import NodeParameters
+from gfocc_ros.parameters.parameter_declaration import declare_parameters, with_changes
+from gfocc_ros.parameters.parameters import NodeParameters
+from gfocc_ros.publishing.output_settings import OutputSettings
+from gfocc_ros.publishing.outputs import Outputs
 from gfocc_ros.session import ActiveSession
 
 DEACTIVATE_TIMEOUT_S = 30.0

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gfocc_core.data.scenes import DatasetError, open_nuscenes, scene_names
-from gfocc_ros.bag_batch import SceneBatch
-from gfocc_ros.bag_command import (
+from gfocc_ros.bags.batch import SceneBatch
+from gfocc_ros.bags.command import (
     BAD_INPUT,
     BagError,
     OneLineParser,
     report_bad_input,
     terminate_as_interrupt,
 )
-from gfocc_ros.bag_content import TOPIC_GROUPS, BagContent
-from gfocc_ros.bag_conversion import convert_scene
-from gfocc_ros.bag_file import STORAGES, refuse_existing
-from gfocc_ros.bag_progress import BatchProgress, SceneProgress
+from gfocc_ros.bags.content import TOPIC_GROUPS, BagContent
+from gfocc_ros.bags.conversion import convert_scene
+from gfocc_ros.bags.file import STORAGES, refuse_existing
+from gfocc_ros.bags.progress import BatchProgress, SceneProgress
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes

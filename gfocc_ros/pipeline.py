@@ -17,15 +17,15 @@ from sensor_msgs.msg import CameraInfo
 from gfocc_core.config import Config
 from gfocc_core.frame import Frame, Occupancy
 from gfocc_core.gaussians import Gaussians
-from gfocc_ros.drops import Drop, DropCounters
-from gfocc_ros.frame_assembler import AssemblerSettings, FrameAssembler, ImageSet
-from gfocc_ros.frame_builder import FrameBuilder, ImageMessage, Poses
-from gfocc_ros.frame_statistics import FrameRecord, FrameStatistics
+from gfocc_ros.diagnostics.frame_statistics import FrameRecord, FrameStatistics
+from gfocc_ros.frames.drops import Drop, DropCounters
+from gfocc_ros.frames.frame_assembler import AssemblerSettings, FrameAssembler, ImageSet
+from gfocc_ros.frames.frame_builder import FrameBuilder, ImageMessage, Poses
 from gfocc_ros.messages import nanoseconds_from_stamp
-from gfocc_ros.parameters import NodeParameters
-from gfocc_ros.prediction import Prediction, Wanted
+from gfocc_ros.parameters.parameters import NodeParameters
+from gfocc_ros.parameters.tuning import Tuning
 from gfocc_ros.prediction_worker import NewestWinsWorker
-from gfocc_ros.tuning import Tuning
+from gfocc_ros.publishing.prediction import Prediction, Wanted
 
 
 class Predictor(Protocol):
@@ -47,7 +47,7 @@ class Predictor(Protocol):
 
 
 class Publishing(Protocol):
-    """What the pipeline needs of gfocc_ros.outputs.Outputs; `now_s` is the monotonic clock."""
+    """What the pipeline needs of gfocc_ros.publishing.outputs.Outputs; `now_s` is the monotonic clock."""
 
     def wanted(self, now_s: float) -> Wanted: ...
 

@@ -26,9 +26,9 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from rosgraph_msgs.msg import Clock
 
-from gfocc_ros.bag_command import BagError, OneLineParser, report_bad_input
-from gfocc_ros.bag_publishers import create_publishers, wait_for_subscribers
-from gfocc_ros.bag_recording import RecordedMessage, Recording
+from gfocc_ros.bags.command import BagError, OneLineParser, report_bad_input
+from gfocc_ros.bags.publishers import create_publishers, wait_for_subscribers
+from gfocc_ros.bags.recording import RecordedMessage, Recording
 
 COMMAND = "play_rosbag"
 CLOCK_TOPIC = "/clock"

@@ -9,12 +9,12 @@ from sensor_msgs.msg import CameraInfo
 
 from gfocc_core.predictor import OccupancyPredictor
 from gfocc_ros.camera_subscriptions import CameraSubscriptions
-from gfocc_ros.drops import QUIET_DROPS
-from gfocc_ros.frame_builder import ImageMessage
-from gfocc_ros.outputs import Outputs
-from gfocc_ros.parameters import NodeParameters
+from gfocc_ros.frames.drops import QUIET_DROPS
+from gfocc_ros.frames.frame_builder import ImageMessage
+from gfocc_ros.parameters.parameters import NodeParameters
 from gfocc_ros.pipeline import OccupancyPipeline
-from gfocc_ros.transforms import TransformPoses
+from gfocc_ros.publishing.outputs import Outputs
+from gfocc_ros.tf.transforms import TransformPoses
 
 ASSEMBLY_TICK_S = 0.01
 """How often deadlines are looked at while a set of images waits for cameras."""

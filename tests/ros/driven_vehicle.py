@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gfocc_ros.drops import Drop
+from gfocc_ros.frames.drops import Drop
 from tests.ros.child_process import ChildProcess
 from tests.ros.node_process import NodeProcess
 from tests.ros.outputs_ear import Ear

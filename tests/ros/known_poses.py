@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from gfocc_ros.transforms import PoseUnavailable
+from gfocc_ros.tf.transforms import PoseUnavailable
 
 
 def pose(x: float) -> Tensor:

@@ -11,7 +11,7 @@ from gfocc_core.frame import Occupancy
 from gfocc_core.gaussians import Gaussians
 from gfocc_core.grid import VoxelGrid
 from gfocc_core.taxonomy import FREE_ID, NUM_PREDICTED_CLASSES
-from gfocc_ros.occupied_voxels import OccupiedVoxels, occupied_voxels
+from gfocc_ros.publishing.occupied_voxels import OccupiedVoxels, occupied_voxels
 
 GRID = VoxelGrid(lower=(-4.0, -2.0, -1.0), voxel_size=0.5, shape=(7, 5, 3))
 STAMP_NS = 1_532_402_927_612_460_123

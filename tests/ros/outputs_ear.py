@@ -18,7 +18,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 
 from gfocc_ros.messages import nanoseconds_from_stamp
-from gfocc_ros.outputs import FRAME_TOPICS
+from gfocc_ros.publishing.outputs import FRAME_TOPICS
 
 PATIENCE_S = 60.0
 _DROPPED = "dropped "

@@ -12,8 +12,8 @@ import sys
 import rclpy
 from rclpy.node import Node
 
-from gfocc_ros.outputs import Outputs, OutputSettings
-from gfocc_ros.prediction import Prediction
+from gfocc_ros.publishing.outputs import Outputs, OutputSettings
+from gfocc_ros.publishing.prediction import Prediction
 from tests.ros.occupancy_scene import STAMP_NS, gaussians, occupancy, random_labels
 
 PERIOD_S = 0.1

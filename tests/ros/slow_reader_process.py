@@ -14,7 +14,7 @@ import rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
-from gfocc_ros.outputs import FRAME_TOPICS
+from gfocc_ros.publishing.outputs import FRAME_TOPICS
 
 SLEEP_S = 0.3
 

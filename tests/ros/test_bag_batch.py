@@ -17,10 +17,10 @@ import pytest
 from rosbags.highlevel import AnyReader
 
 from gfocc_core.data.scenes import open_nuscenes
-from gfocc_ros.bag_batch import Failed, News, SceneBatch, Written
-from gfocc_ros.bag_content import BagContent
-from gfocc_ros.bag_conversion import convert_scene
-from gfocc_ros.bag_file import StorageError
+from gfocc_ros.bags.batch import Failed, News, SceneBatch, Written
+from gfocc_ros.bags.content import BagContent
+from gfocc_ros.bags.conversion import convert_scene
+from gfocc_ros.bags.file import StorageError
 from gfocc_ros.nuscenes_to_rosbag import main
 from tests.nuscenes_fixture import NuscenesFixture, write_nuscenes
 
@@ -288,7 +288,7 @@ def test_full_disk_ends_the_batch(
     def no_space(*arguments: object) -> None:
         raise StorageError("no space for it")
 
-    monkeypatch.setattr("gfocc_ros.bag_batch.convert_scene", no_space)
+    monkeypatch.setattr("gfocc_ros.bags.batch.convert_scene", no_space)
     nusc = open_nuscenes(dataset.root, dataset.version)
     batch = SceneBatch(nusc, SCENES, out, "mcap", BagContent())
     news: list[tuple[str, News | None]] = []
@@ -305,7 +305,7 @@ def test_process_that_dies_is_a_failure_of_its_scene(
             os.kill(os.getpid(), signal.SIGKILL)
         return {"/topic": 7}
 
-    monkeypatch.setattr("gfocc_ros.bag_batch.convert_scene", die)
+    monkeypatch.setattr("gfocc_ros.bags.batch.convert_scene", die)
     nusc = open_nuscenes(dataset.root, dataset.version)
     batch = SceneBatch(nusc, SCENES, out, "mcap", BagContent())
     seen: dict[str, News] = {}

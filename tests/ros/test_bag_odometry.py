@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from pyquaternion import Quaternion
 
-from gfocc_ros.bag_odometry import twists_along
+from gfocc_ros.bags.odometry import twists_along
 
 Floats = npt.NDArray[np.float64]
 SENSOR_OFFSETS_MS = (0.0, 5.3, 10.4, 18.0, 27.9, 35.5, 42.6)

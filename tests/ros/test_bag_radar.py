@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gfocc_core.data.scenes import DatasetError
-from gfocc_ros.bag_radar import RADAR_FIELDS, radar_points
+from gfocc_ros.bags.radar import RADAR_FIELDS, radar_points
 from tests.nuscenes_fixture import RADAR_POINT, radar_file
 
 

@@ -19,10 +19,10 @@ from gfocc_core.data.frames import iter_frames
 from gfocc_core.data.scenes import DatasetError, keyframe_tokens, open_nuscenes
 from gfocc_core.grid import OCC3D_GRID
 from gfocc_core.taxonomy import CLASS_NAMES, COLORS, FREE_ID
-from gfocc_ros.bag_annotations import category_color
-from gfocc_ros.bag_command import BagError
-from gfocc_ros.bag_content import BagContent
-from gfocc_ros.bag_conversion import convert_scene
+from gfocc_ros.bags.annotations import category_color
+from gfocc_ros.bags.command import BagError
+from gfocc_ros.bags.content import BagContent
+from gfocc_ros.bags.conversion import convert_scene
 from tests.nuscenes_fixture import (
     BOXES,
     CAMERAS,

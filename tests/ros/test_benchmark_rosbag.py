@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gfocc_core.data.scenes import open_nuscenes
-from gfocc_ros.bag_content import BagContent
-from gfocc_ros.bag_conversion import convert_scene
+from gfocc_ros.bags.content import BagContent
+from gfocc_ros.bags.conversion import convert_scene
 from tests.conftest import ROOT
 from tests.nuscenes_fixture import SCENES, NuscenesFixture, write_nuscenes
 

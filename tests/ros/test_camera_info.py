@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from gfocc_ros.camera_info import CalibrationError, calibration_from_message
+from gfocc_ros.frames.camera_info import CalibrationError, calibration_from_message
 from tests.ros.camera_messages import camera_info
 
 

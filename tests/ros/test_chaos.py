@@ -16,7 +16,7 @@ import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
-from gfocc_ros.drops import Drop
+from gfocc_ros.frames.drops import Drop
 from tests.ros.child_process import ChildProcess
 from tests.ros.driven_vehicle import LAST_CAMERAS, Vehicle, driving, traffic
 from tests.ros.node_process import NodeProcess

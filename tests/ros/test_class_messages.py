@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from gfocc_core.taxonomy import CLASS_NAMES, COLORS, DYNAMIC_IDS, GROUND_IDS
-from gfocc_ros.class_messages import classes_message
+from gfocc_ros.publishing.class_messages import classes_message
 
 
 def test_the_json_lists_every_class_in_the_order_of_ids() -> None:

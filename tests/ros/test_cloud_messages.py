@@ -12,10 +12,10 @@ from sensor_msgs.msg import PointCloud2, PointField
 
 from gfocc_core.grid import VoxelGrid
 from gfocc_core.taxonomy import COLORS, FREE_ID
-from gfocc_ros.cloud_messages import cloud_message, forecast_message
-from gfocc_ros.cloud_reader import labels_from_cloud
 from gfocc_ros.messages import nanoseconds_from_stamp
-from gfocc_ros.occupied_voxels import occupied_voxels
+from gfocc_ros.publishing.cloud_messages import cloud_message, forecast_message
+from gfocc_ros.publishing.cloud_reader import labels_from_cloud
+from gfocc_ros.publishing.occupied_voxels import occupied_voxels
 from tests.ros.occupancy_scene import (
     CAR,
     GRID,

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.ros
 
 def run_demo(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "gfocc_ros.demo", *options],
+        [sys.executable, "-m", "gfocc_ros.demo.command", *options],
         capture_output=True,
         text=True,
         timeout=300,

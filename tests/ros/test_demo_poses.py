@@ -7,10 +7,10 @@ import torch
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from torch import Tensor
 
-from gfocc_ros.camera_stream import StampedImage
-from gfocc_ros.demo_poses import RememberedPoses
-from gfocc_ros.frame_assembler import ImageSet
-from gfocc_ros.transforms import PoseUnavailable
+from gfocc_ros.demo.poses import RememberedPoses
+from gfocc_ros.frames.camera_stream import StampedImage
+from gfocc_ros.frames.frame_assembler import ImageSet
+from gfocc_ros.tf.transforms import PoseUnavailable
 
 
 class FadingPoses:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gfocc_ros import demo_scene
-from gfocc_ros.demo_error import DemoError
-from gfocc_ros.demo_scene import SceneOrder, generated_scene, given_scene
-from gfocc_ros.demo_scores import read_prior, score_fields
+from gfocc_ros.demo import scene as demo_scene
+from gfocc_ros.demo.error import DemoError
+from gfocc_ros.demo.scene import SceneOrder, generated_scene, given_scene
+from gfocc_ros.demo.scores import read_prior, score_fields
 
 
 @pytest.fixture

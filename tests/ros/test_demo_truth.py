@@ -15,8 +15,8 @@ from gfocc_core.data.scenes import DatasetError, keyframe_tokens, open_nuscenes
 from gfocc_core.data.sensors import global_from_ego
 from gfocc_core.taxonomy import FREE_ID
 from gfocc_core.training.evaluation import SavedPredictions, evaluate, save_labels
-from gfocc_ros.demo_scores import score_fields, score_outputs, total
-from gfocc_ros.demo_truth import KeyframeTruth, SceneTruth, scene_cameras
+from gfocc_ros.demo.scores import score_fields, score_outputs, total
+from gfocc_ros.demo.truth import KeyframeTruth, SceneTruth, scene_cameras
 from tests.nuscenes_fixture import CAMERAS, NuscenesFixture, write_nuscenes
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gfocc_ros.drops import Drop, DropCounters
+from gfocc_ros.frames.drops import Drop, DropCounters
 
 
 def test_news_name_cameras_counts_and_what_was_found_last() -> None:

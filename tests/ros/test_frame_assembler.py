@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gfocc_ros.drops import Drop, DropCounters
-from gfocc_ros.frame_assembler import AssemblerSettings, FrameAssembler, ImageSet
+from gfocc_ros.frames.drops import Drop, DropCounters
+from gfocc_ros.frames.frame_assembler import AssemblerSettings, FrameAssembler, ImageSet
 
 MS = 1_000_000
 SETTINGS = AssemblerSettings(

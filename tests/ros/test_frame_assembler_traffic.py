@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from gfocc_ros.drops import Drop, DropCounters
-from gfocc_ros.frame_assembler import AssemblerSettings, FrameAssembler, ImageSet
+from gfocc_ros.frames.drops import Drop, DropCounters
+from gfocc_ros.frames.frame_assembler import AssemblerSettings, FrameAssembler, ImageSet
 
 MS = 1_000_000
 START_MS = 10_000

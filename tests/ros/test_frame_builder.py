@@ -13,10 +13,10 @@ import pytest
 import torch
 from PIL import Image as PilImage
 
-from gfocc_ros.camera_stream import StampedImage
-from gfocc_ros.drops import Drop, DropCounters
-from gfocc_ros.frame_assembler import ImageSet
-from gfocc_ros.frame_builder import FrameBuilder, ImageMessage
+from gfocc_ros.frames.camera_stream import StampedImage
+from gfocc_ros.frames.drops import Drop, DropCounters
+from gfocc_ros.frames.frame_assembler import ImageSet
+from gfocc_ros.frames.frame_builder import FrameBuilder, ImageMessage
 from tests.ros.camera_messages import (
     HEIGHT,
     WIDTH,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gfocc_ros.frame_statistics import WINDOW_S, FrameRecord, FrameStatistics, Spread
+from gfocc_ros.diagnostics.frame_statistics import WINDOW_S, FrameRecord, FrameStatistics, Spread
 
 
 def record(done_s: float, **stages_ms: float) -> FrameRecord:

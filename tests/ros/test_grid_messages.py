@@ -11,9 +11,9 @@ from rclpy.serialization import deserialize_message, serialize_message
 from gfocc_core.frame import Occupancy
 from gfocc_core.grid import OCC3D_GRID
 from gfocc_core.taxonomy import FREE_ID
-from gfocc_ros.grid_messages import grid_message
 from gfocc_ros.messages import nanoseconds_from_stamp
-from gfocc_ros.occupied_voxels import occupied_voxels
+from gfocc_ros.publishing.grid_messages import grid_message
+from gfocc_ros.publishing.occupied_voxels import occupied_voxels
 from tests.ros.occupancy_scene import (
     CAR,
     GRID,

@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
-from gfocc_ros.drops import Drop
-from gfocc_ros.frame_statistics import FrameRecord
-from gfocc_ros.health import Level, Limits, Observation, frame_rate_hz, judge_cameras, judge_frames
+from gfocc_ros.diagnostics.frame_statistics import FrameRecord
+from gfocc_ros.diagnostics.health import (
+    Level,
+    Limits,
+    Observation,
+    frame_rate_hz,
+    judge_cameras,
+    judge_frames,
+)
+from gfocc_ros.frames.drops import Drop
 
 NOW_S = 1000.0
 LIMITS = Limits(stale_after_s=2.0, warn_drop_share=0.1)

@@ -11,7 +11,7 @@ from PIL import Image as PilImage
 from sensor_msgs.msg import CompressedImage, Image
 
 from gfocc_core.images import ImageDecodeError
-from gfocc_ros.images import rgb_from_message
+from gfocc_ros.frames.images import rgb_from_message
 
 HEIGHT, WIDTH = 6, 8
 RGB: NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)

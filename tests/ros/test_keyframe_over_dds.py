@@ -24,11 +24,11 @@ from gfocc_core.data.frames import iter_frames
 from gfocc_core.data.scenes import open_nuscenes, scene_names
 from gfocc_core.frame import Frame, Occupancy
 from gfocc_core.geometry import invert_transform
-from gfocc_ros.drops import QUIET_DROPS
-from gfocc_ros.parameters import NUSCENES_CAMERAS, NodeParameters
+from gfocc_ros.frames.drops import QUIET_DROPS
+from gfocc_ros.parameters.parameters import NUSCENES_CAMERAS, NodeParameters
 from gfocc_ros.pipeline import OccupancyPipeline
-from gfocc_ros.prediction import Prediction, Wanted
-from gfocc_ros.transforms import TransformPoses
+from gfocc_ros.publishing.prediction import Prediction, Wanted
+from gfocc_ros.tf.transforms import TransformPoses
 from tests.ros.node_process import ROOT
 
 pytestmark = [pytest.mark.ros, pytest.mark.keyframe]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from gfocc_ros.cloud_messages import CLOUD_POINT, FORECAST_POINT
-from gfocc_ros.output_settings import OutputSettings
-from gfocc_ros.outputs import CLASSES_TOPIC, FRAME_TOPICS
+from gfocc_ros.publishing.cloud_messages import CLOUD_POINT, FORECAST_POINT
+from gfocc_ros.publishing.output_settings import OutputSettings
+from gfocc_ros.publishing.outputs import CLASSES_TOPIC, FRAME_TOPICS
 
 ROOT = Path(__file__).parents[2]
 RVIZ_FILE = ROOT / "rviz" / "occupancy.rviz"

@@ -9,8 +9,8 @@ from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from gfocc_ros.marker_encoding import EncodedMarkers, MarkerEncoder, marker_array
 from gfocc_ros.messages import header_at
+from gfocc_ros.publishing.marker_encoding import EncodedMarkers, MarkerEncoder, marker_array
 
 NAMES = ["", "c", "ca", "car", "cars", "carsö", "driveable_surface"]
 FRAMES = ["b", "ba", "bas", "base", "base_link"]

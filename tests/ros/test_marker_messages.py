@@ -11,10 +11,10 @@ from visualization_msgs.msg import Marker, MarkerArray
 from gfocc_core.gaussians import Gaussians
 from gfocc_core.geometry import matrix_from_quaternion
 from gfocc_core.taxonomy import CLASS_NAMES, COLORS, FREE_ID
-from gfocc_ros.box_markers import BoxMarkers
-from gfocc_ros.gaussian_markers import GaussianMarkers
 from gfocc_ros.messages import nanoseconds_from_stamp
-from gfocc_ros.shown_markers import REPEATS, ShownMarkers
+from gfocc_ros.publishing.box_markers import BoxMarkers
+from gfocc_ros.publishing.gaussian_markers import GaussianMarkers
+from gfocc_ros.publishing.shown_markers import REPEATS, ShownMarkers
 from tests.ros.occupancy_scene import (
     CAR,
     GRID,

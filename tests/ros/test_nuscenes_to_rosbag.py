@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 
 from gfocc_core.data.frames import iter_frames
 from gfocc_core.data.scenes import keyframe_tokens, open_nuscenes
-from gfocc_ros.bag_conversion import convert_scene
+from gfocc_ros.bags.conversion import convert_scene
 from gfocc_ros.nuscenes_to_rosbag import main
 from tests.nuscenes_fixture import CAMERAS, SCENES, NuscenesFixture, write_nuscenes
 from tests.ros.bag_contents import Logged, global_from_base, matrix_of, read_bag

@@ -25,7 +25,7 @@ from rclpy.qos import (
 )
 
 from gfocc_core.taxonomy import FREE_ID, GROUND_IDS
-from gfocc_ros.cloud_messages import CLOUD_POINT
+from gfocc_ros.publishing.cloud_messages import CLOUD_POINT
 from tests.ros.camera_messages import camera_info, compressed_image, jpeg
 from tests.ros.camera_world import MS, OFFSETS, CameraMessages, CameraWorld
 from tests.ros.node_process import ROOT, NodeProcess

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gfocc_ros.odometry_watch import OdometryWatch
+from gfocc_ros.frames.odometry_watch import OdometryWatch
 
 SECOND = 1_000_000_000
 

@@ -15,8 +15,8 @@ import torch
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.node import Node
 
-from gfocc_ros.outputs import CLASSES_TOPIC, FRAME_TOPICS, Outputs, OutputSettings
-from gfocc_ros.prediction import Prediction, Wanted
+from gfocc_ros.publishing.outputs import CLASSES_TOPIC, FRAME_TOPICS, Outputs, OutputSettings
+from gfocc_ros.publishing.prediction import Prediction, Wanted
 from tests.ros.occupancy_scene import (
     GRID,
     STAMP_NS,

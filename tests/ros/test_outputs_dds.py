@@ -19,7 +19,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import String
 
-from gfocc_ros.outputs import CLASSES_TOPIC, FRAME_TOPICS
+from gfocc_ros.publishing.outputs import CLASSES_TOPIC, FRAME_TOPICS
 
 pytestmark = pytest.mark.ros
 

@@ -15,9 +15,9 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from gfocc_ros.parameter_declaration import declare_parameters, with_changes
-from gfocc_ros.parameter_row import ParameterError
-from gfocc_ros.parameters import NodeParameters
+from gfocc_ros.parameters.parameter_declaration import declare_parameters, with_changes
+from gfocc_ros.parameters.parameter_row import ParameterError
+from gfocc_ros.parameters.parameters import NodeParameters
 
 YAML_FILE = Path(__file__).parents[2] / "config" / "occupancy.yaml"
 TABLE = {each.name: each for each in fields(NodeParameters)}

@@ -14,10 +14,10 @@ import torch
 from gfocc_core.config import Config, preset
 from gfocc_core.frame import Frame, Occupancy
 from gfocc_core.grid import VoxelGrid
-from gfocc_ros.drops import Drop
-from gfocc_ros.parameters import NodeParameters
+from gfocc_ros.frames.drops import Drop
+from gfocc_ros.parameters.parameters import NodeParameters
 from gfocc_ros.pipeline import OccupancyPipeline
-from gfocc_ros.prediction import Prediction, Wanted
+from gfocc_ros.publishing.prediction import Prediction, Wanted
 from tests.ros.camera_messages import camera_info, compressed_image
 from tests.ros.known_poses import KnownPoses
 

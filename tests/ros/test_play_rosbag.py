@@ -35,10 +35,10 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosgraph_msgs.msg import Clock
 
 from gfocc_core.data.scenes import open_nuscenes
-from gfocc_ros.bag_conversion import convert_scene
-from gfocc_ros.bag_messages import offered_qos
-from gfocc_ros.bag_publishers import message_class, playback_qos
-from gfocc_ros.bag_recording import RecordedTopic
+from gfocc_ros.bags.conversion import convert_scene
+from gfocc_ros.bags.messages import offered_qos
+from gfocc_ros.bags.publishers import message_class, playback_qos
+from gfocc_ros.bags.recording import RecordedTopic
 from gfocc_ros.play_rosbag import main
 from tests.nuscenes_fixture import SCENES, write_nuscenes
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from gfocc_ros.rate_limit import RateLimit
+from gfocc_ros.publishing.rate_limit import RateLimit
 
 
 def passes(limit: RateLimit, rate_hz: float, times: list[float]) -> list[float]:

@@ -15,10 +15,10 @@ from sensor_msgs.msg import Image
 from gfocc_core.config import ImageConfig
 from gfocc_core.frame import Frame
 from gfocc_core.preprocess import preprocess
-from gfocc_ros.camera_stream import StampedImage
-from gfocc_ros.drops import DropCounters
-from gfocc_ros.frame_assembler import ImageSet
-from gfocc_ros.frame_builder import FrameBuilder, ImageMessage
+from gfocc_ros.frames.camera_stream import StampedImage
+from gfocc_ros.frames.drops import DropCounters
+from gfocc_ros.frames.frame_assembler import ImageSet
+from gfocc_ros.frames.frame_builder import FrameBuilder, ImageMessage
 from tests.ros.camera_messages import camera_info, compressed_image
 from tests.ros.known_poses import KnownPoses
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from gfocc_ros.drops import Drop
-from gfocc_ros.outputs import FRAME_TOPICS
+from gfocc_ros.frames.drops import Drop
+from gfocc_ros.publishing.outputs import FRAME_TOPICS
 from tests.ros.child_process import ChildProcess
 from tests.ros.node_process import NodeProcess
 from tests.ros.outputs_ear import Ear

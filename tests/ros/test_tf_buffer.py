@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from gfocc_ros import tf_buffer
-from gfocc_ros.tf_buffer import RewindableBuffer
+from gfocc_ros.tf import tf_buffer
+from gfocc_ros.tf.tf_buffer import RewindableBuffer
 from tests.ros.tf_messages import at, link, shifted
 
 

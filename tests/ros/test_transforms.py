@@ -18,8 +18,8 @@ from rclpy.node import Node
 
 from gfocc_core.geometry import compose_ego_from_cam, transform_from
 from gfocc_ros.compat import tf
-from gfocc_ros.tf_buffer import RewindableBuffer
-from gfocc_ros.transforms import PoseUnavailable, TransformPoses
+from gfocc_ros.tf.tf_buffer import RewindableBuffer
+from gfocc_ros.tf.transforms import PoseUnavailable, TransformPoses
 from tests.ros.tf_messages import START, at, link, matrix, shifted
 
 pytestmark = pytest.mark.ros

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from gfocc_ros.voxel_merging import Boxes, merge_voxels
+from gfocc_ros.publishing.voxel_merging import Boxes, merge_voxels
 
 FREE = 17
 Labels = NDArray[np.uint8]

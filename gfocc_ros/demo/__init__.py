@@ -1,0 +1,1 @@
+"""`make demo`: a drive played through the node over DDS, scored and drawn."""

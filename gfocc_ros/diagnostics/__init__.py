@@ -1,0 +1,1 @@
+"""How the node is doing: statistics of frames, rules of health, /diagnostics."""

@@ -1,0 +1,242 @@
+"""A set of camera messages to a Frame: decode, calibrate, look up poses.
+
+A camera whose image, calibration or pose cannot be used is marked missing and counted by
+reason; nothing in a message raises. Called by the node's worker thread only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import torch
+from sensor_msgs.msg import CameraInfo
+from torch import Tensor
+
+from gfocc_core.frame import Frame
+from gfocc_core.geometry import CameraRig
+from gfocc_core.images import ImageDecodeError
+from gfocc_ros.frames.calibration_book import CalibrationBook
+from gfocc_ros.frames.camera_info import Calibration, CalibrationError
+from gfocc_ros.frames.drops import Drop, DropCounters
+from gfocc_ros.frames.frame_assembler import ImageSet
+from gfocc_ros.frames.frame_poses import FramePoses, Poses
+from gfocc_ros.frames.image_decoders import DecodedImage, ImageDecoders, ImageMessage
+from gfocc_ros.frames.odometry_watch import OdometryWatch
+from gfocc_ros.tf.transforms import PoseUnavailable
+
+__all__ = ["BuildReport", "FrameBuilder", "ImageMessage", "Poses"]
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build cost, and how far apart its images were taken."""
+
+    tf_wait_ms: float = 0.0
+    """Spent in asking for poses, waiting included."""
+    decode_ms: float = 0.0
+    """Until the last image was decoded, beside the poses, on all threads together."""
+    camera_spread_ms: float = 0.0
+    """Between the oldest and the newest image of the frame, by their stamps."""
+
+
+class _SizeMismatchError(Exception):
+    """An image is not of the size that its camera's calibration is for."""
+
+
+@dataclass(frozen=True)
+class _Shot:
+    """One camera's image while it is decoded."""
+
+    stamp_ns: int
+    frame_id: str
+    calibration: Calibration
+    decoding: Future[DecodedImage]
+
+
+@dataclass(frozen=True)
+class _CameraView:
+    image: Tensor
+    intrinsics: Tensor
+    ego_from_cam: Tensor
+    stamp_ns: int
+    ready_s: float
+
+
+_MISSING = _CameraView(
+    image=torch.zeros(1, 1, 3, dtype=torch.uint8),
+    intrinsics=torch.eye(3, dtype=torch.float64),
+    ego_from_cam=torch.eye(4, dtype=torch.float64),
+    stamp_ns=0,
+    ready_s=0.0,
+)
+"""Stands for a camera that is not valid; its values are never looked at."""
+
+
+class FrameBuilder:
+    """Builds frames of a fixed list of cameras.
+
+    Args:
+        cameras: in the order of the frames' rigs.
+        min_cameras: a frame with fewer usable cameras is dropped.
+        poses: tf.
+        drops: counts what could not be used.
+        max_odometry_jump_m: a pose that is off by more, beyond what driving explains, begins a
+            new `scene`, so that the predictor drops its memory.
+        input_size: the network's (height, width), to decode images no larger than it needs;
+            None: at full size.
+    """
+
+    def __init__(
+        self,
+        cameras: tuple[str, ...],
+        min_cameras: int,
+        poses: Poses,
+        drops: DropCounters,
+        *,
+        max_odometry_jump_m: float = 5.0,
+        input_size: tuple[int, int] | None = None,
+    ) -> None:
+        self._cameras = cameras
+        self._min_cameras = min_cameras
+        self._poses = poses
+        self._drops = drops
+        self._calibrations = CalibrationBook()
+        self._odometry = OdometryWatch(max_odometry_jump_m)
+        self._decoders = ImageDecoders(len(cameras), input_size)
+        self._epoch, self._odometry_jumps = 0, 0
+        self.report = BuildReport()
+        """Of the last build, also where it gave no frame."""
+
+    def close(self) -> None:
+        """End the decoding threads; running ones finish their image."""
+        self._decoders.close()
+
+    def build(
+        self, image_set: ImageSet[ImageMessage], infos: Mapping[str, CameraInfo]
+    ) -> Frame | None:
+        """The frame of a set, or None if the vehicle's pose or too many cameras are missing.
+
+        Args:
+            image_set: messages as they arrived.
+            infos: each camera's latest calibration; cameras without one are absent.
+        """
+        began_s = time.monotonic()
+        shots = self._start_shots(image_set, infos)
+        poses = FramePoses(self._poses, image_set.stamp_ns)
+        views: dict[str, _CameraView] = {}
+        try:
+            global_from_ego = poses.global_from_ego()
+        except PoseUnavailable as error:
+            self._drops.count(Drop.NO_EGO_POSE, detail=str(error))
+            for shot in shots.values():
+                shot.decoding.cancel()
+            return None
+        else:
+            views = self._views(shots, poses)
+        finally:
+            self.report = _report(views, poses, began_s)
+        if len(views) < self._min_cameras:
+            found = f"{len(views)} of min_cameras {self._min_cameras} are usable"
+            self._drops.count(Drop.TOO_FEW_CAMERAS, detail=found)
+            return None
+        scene = self._scene(image_set, global_from_ego)
+        return self._frame(views, global_from_ego, image_set.stamp_ns, scene)
+
+    def _start_shots(
+        self, image_set: ImageSet[ImageMessage], infos: Mapping[str, CameraInfo]
+    ) -> dict[str, _Shot]:
+        """Start decoding the images of cameras whose calibration can be used."""
+        shots = {}
+        for camera, image in image_set.images.items():
+            info = infos.get(camera)
+            if info is None:
+                self._drops.count(Drop.NO_CAMERA_INFO, camera, "no CameraInfo arrived yet")
+                continue
+            try:
+                calibration = self._calibrations.calibration(camera, info, image.stamp_ns)
+            except CalibrationError as error:
+                self._drops.count(Drop.BAD_CAMERA_INFO, camera, str(error))
+                continue
+            frame_id = image.message.header.frame_id or info.header.frame_id
+            decoding = self._decoders.submit(image.message)
+            shots[camera] = _Shot(image.stamp_ns, frame_id, calibration, decoding)
+        return shots
+
+    def _views(self, shots: Mapping[str, _Shot], poses: FramePoses) -> dict[str, _CameraView]:
+        """The cameras that can be used, in the time that tf and the decoders take."""
+        views = {}
+        for camera, shot in shots.items():
+            try:
+                pose = poses.ego_from_cam(shot.frame_id, shot.stamp_ns)
+                views[camera] = _view(shot, pose)
+            except PoseUnavailable as error:
+                self._drops.count(Drop.NO_CAMERA_POSE, camera, str(error))
+            except ImageDecodeError as error:
+                self._drops.count(Drop.UNDECODABLE_IMAGE, camera, str(error))
+            except _SizeMismatchError as error:
+                self._drops.count(Drop.SIZE_MISMATCH, camera, str(error))
+        return views
+
+    def _scene(self, image_set: ImageSet[ImageMessage], global_from_ego: Tensor) -> str:
+        """Another name after every jump of time or odometry."""
+        if image_set.epoch != self._epoch:
+            self._epoch = image_set.epoch
+            self._odometry.forget()
+        found = self._odometry.jump(image_set.stamp_ns, global_from_ego)
+        if found:
+            self._odometry_jumps += 1
+            self._drops.count(Drop.ODOMETRY_JUMP, detail=found)
+        return f"run {self._epoch}, odometry {self._odometry_jumps}"
+
+    def _frame(
+        self,
+        views: Mapping[str, _CameraView],
+        global_from_ego: Tensor,
+        stamp_ns: int,
+        scene: str,
+    ) -> Frame:
+        every = [views.get(camera, _MISSING) for camera in self._cameras]
+        rig = CameraRig(
+            names=self._cameras,
+            intrinsics=torch.stack([view.intrinsics for view in every]),
+            ego_from_cam=torch.stack([view.ego_from_cam for view in every]),
+            image_sizes=tuple((view.image.shape[0], view.image.shape[1]) for view in every),
+        )
+        return Frame(
+            images=tuple(view.image for view in every),
+            rig=rig,
+            global_from_ego=global_from_ego,
+            stamp_ns=stamp_ns,
+            valid=tuple(camera in views for camera in self._cameras),
+            scene=scene,
+        )
+
+
+def _view(shot: _Shot, ego_from_cam: Tensor) -> _CameraView:
+    decoded = shot.decoding.result()
+    image, calibration = decoded.image, shot.calibration
+    if image.full_size != calibration.image_size:
+        (height, width), (due_height, due_width) = image.full_size, calibration.image_size
+        found = f"image is {width}x{height}, its CameraInfo says {due_width}x{due_height}"
+        raise _SizeMismatchError(found)
+    # The corner of the picture is its origin, which scaling leaves where it is.
+    scale = torch.tensor([1 / image.reduction, 1 / image.reduction, 1.0], dtype=torch.float64)
+    return _CameraView(
+        image=image.pixels,
+        intrinsics=scale.diag() @ calibration.intrinsics,
+        ego_from_cam=ego_from_cam,
+        stamp_ns=shot.stamp_ns,
+        ready_s=decoded.ready_s,
+    )
+
+
+def _report(views: Mapping[str, _CameraView], poses: FramePoses, began_s: float) -> BuildReport:
+    stamps = [view.stamp_ns for view in views.values()]
+    return BuildReport(
+        tf_wait_ms=poses.wait_s * 1e3,
+        decode_ms=max((view.ready_s - began_s for view in views.values()), default=0.0) * 1e3,
+        camera_spread_ms=(max(stamps) - min(stamps)) * 1e-6 if stamps else 0.0,
+    )

@@ -1,0 +1,54 @@
+"""Threads that decode the images of a frame side by side.
+
+Used by the frame builder. The decoders let go of Python's lock, so cores are what counts.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sensor_msgs.msg import CompressedImage, Image
+
+from gfocc_core.images import ImageDecodeError, ReducedImage
+from gfocc_ros.frames.images import rgb_from_message
+
+ImageMessage: TypeAlias = Image | CompressedImage
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """An image, and when (monotonic clock, s) it was ready."""
+
+    image: ReducedImage
+    ready_s: float
+
+
+class ImageDecoders:
+    """A pool of as many threads as there are cameras and cores for them."""
+
+    def __init__(self, cameras: int, input_size: tuple[int, int] | None) -> None:
+        """Decode no larger than an input of (height, width) needs; None: at full size."""
+        threads = min(cameras, os.cpu_count() or 1)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._input_size = input_size
+
+    def submit(self, message: ImageMessage) -> Future[DecodedImage]:
+        """Start decoding; the result raises ImageDecodeError whatever is wrong with the bytes."""
+        return self._pool.submit(self._decode, message)
+
+    def close(self) -> None:
+        """End the threads; running ones finish their image."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _decode(self, message: ImageMessage) -> DecodedImage:
+        try:
+            image = rgb_from_message(message, self._input_size)
+        except ImageDecodeError:
+            raise
+        except Exception as error:  # whatever a decoder does with foreign bytes, the node lives on
+            raise ImageDecodeError(f"{type(error).__name__}: {error}") from error
+        return DecodedImage(image, time.monotonic())

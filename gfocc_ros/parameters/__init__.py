@@ -1,0 +1,1 @@
+"""The node's parameters: values, their table, and ROS's declarations."""

@@ -1,0 +1,1 @@
+"""What the node sends: a prediction to messages, to whoever listens."""

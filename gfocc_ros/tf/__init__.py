@@ -1,0 +1,1 @@
+"""Poses from /tf and /tf_static."""
