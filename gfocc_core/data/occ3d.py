@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gfocc_core.data.npz_file import load_arrays
 from gfocc_core.data.scenes import DatasetError
 from gfocc_core.grid import OCC3D_GRID, VoxelGrid
 from gfocc_core.taxonomy import FREE_ID
@@ -61,18 +62,15 @@ def read_occ3d(path: Path | str, grid: VoxelGrid = OCC3D_GRID) -> Occ3dLabels:
     if not path.is_file():
         raise DatasetError(f"labels '{path}' are missing")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [f.name for f in fields(Occ3dLabels) if f.name not in archive.files]
-            if missing:
-                raise DatasetError(
-                    f"labels '{path}' lack {', '.join(missing)}; they hold: "
-                    + ", ".join(archive.files)
-                )
-            arrays = {f.name: archive[f.name] for f in fields(Occ3dLabels)}
-    except DatasetError:
-        raise
+        found = load_arrays(path)
     except _DAMAGE as error:
         raise DatasetError(f"labels '{path}' are corrupt: {error}") from error
+    missing = [f.name for f in fields(Occ3dLabels) if f.name not in found]
+    if missing:
+        raise DatasetError(
+            f"labels '{path}' lack {', '.join(missing)}; they hold: {', '.join(found)}"
+        )
+    arrays = {f.name: found[f.name] for f in fields(Occ3dLabels)}
     limits = {"semantics": FREE_ID, "mask_lidar": 1, "mask_camera": 1}
     for name, array in arrays.items():
         _check(path, name, array, limits[name], grid.shape)

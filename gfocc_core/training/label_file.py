@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gfocc_core.atomic_file import write_atomically
+from gfocc_core.data.npz_file import load_arrays
 from gfocc_core.data.scenes import DatasetError
 from gfocc_core.grid import OCC3D_GRID, VoxelGrid
 from gfocc_core.taxonomy import FREE_ID
@@ -34,8 +35,7 @@ def read_label_file(path: Path, what: str, grid: VoxelGrid = OCC3D_GRID) -> Labe
     if not path.is_file():
         raise DatasetError(f"{what} '{path}' is missing")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            labels: Labels = archive["labels"]
+        labels: Labels = load_arrays(path)["labels"]
     except _DAMAGE as error:
         raise DatasetError(f"{what} '{path}' cannot be read: {error}") from error
     if labels.shape != grid.shape or labels.dtype != np.uint8:

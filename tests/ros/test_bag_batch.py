@@ -38,7 +38,7 @@ def dataset(tmp_path: Path) -> NuscenesFixture:
 def slow(tmp_path_factory: pytest.TempPathFactory) -> NuscenesFixture:
     """Scenes that take long enough to be disturbed."""
     root = tmp_path_factory.mktemp("slow")
-    return write_nuscenes(root, SCENES[:2], keyframes=250, sweeps=0, keyframe_s=0.1)
+    return write_nuscenes(root, SCENES[:2], keyframes=700, sweeps=0, keyframe_s=0.1)
 
 
 @pytest.fixture
