@@ -38,7 +38,7 @@ def dataset(tmp_path: Path) -> NuscenesFixture:
 def slow(tmp_path_factory: pytest.TempPathFactory) -> NuscenesFixture:
     """Scenes that take long enough to be disturbed."""
     root = tmp_path_factory.mktemp("slow")
-    return write_nuscenes(root, SCENES[:2], keyframes=700, sweeps=0, keyframe_s=0.1)
+    return write_nuscenes(root, SCENES[:2], keyframes=250, sweeps=0, keyframe_s=0.1)
 
 
 @pytest.fixture
@@ -52,12 +52,14 @@ def arguments(dataset: NuscenesFixture, out: Path, *more: str) -> list[str]:
 
 
 def start(*words: str) -> subprocess.Popen[str]:
+    """The command as a terminal starts it: tests in the background inherit an ignored SIGINT."""
     return subprocess.Popen(
         [sys.executable, "-m", "gfocc_ros.nuscenes_to_rosbag", *words],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
