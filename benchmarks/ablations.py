@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -128,13 +129,17 @@ def _run_all(
     """Each variant that has no result yet in a process of its own; returns those that failed."""
     waiting = [name for name in variants if ablations.result_of(name) is None]
 
+    # Processes that each start a thread per core wait for one another most of the time.
+    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)), **os.environ}
+
     def run(name: str) -> bool:
         folder = ablations.folder_of(name)
         folder.mkdir(parents=True, exist_ok=True)
         print(f"{name}: training, see {folder / LOG_FILE}", flush=True)
         with open(folder / LOG_FILE, "ab") as log:
             command = [sys.executable, __file__, *argv, "--only", name]
-            code = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
+            ran = subprocess.run(command, stdout=log, stderr=log, env=threads, check=False)
+        code = ran.returncode
         last = (folder / LOG_FILE).read_text(errors="replace").strip().splitlines()[-1:]
         print(f"{name}: {'done' if code == 0 else f'failed ({code}): {last}'}", flush=True)
         return code == 0

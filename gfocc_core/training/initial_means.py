@@ -20,7 +20,7 @@ KEYFRAMES = 256
 
 
 def means_from_labels(
-    clips: TrainingDataset, grid: VoxelGrid, count: int, max_depth: float, seed: int
+    frames: TrainingDataset, grid: VoxelGrid, count: int, max_depth: float, seed: int
 ) -> Tensor:
     """Draw [count, 3] positions (metres, ego frame) from unprojected depth labels.
 
@@ -31,15 +31,17 @@ def means_from_labels(
         DatasetError: no depth label lies in the grid.
     """
     seen = torch.zeros(grid.num_voxels)
-    for number in range(0, len(clips), max(1, len(clips) // KEYFRAMES)):
-        index = grid.index_of(_points(clips[number], max_depth))
+    for number in range(0, len(frames), max(1, len(frames) // KEYFRAMES)):
+        index = grid.index_of(_points(frames[number], max_depth))
         inside = index[grid.contains(index)]
-        seen[grid.flatten_index(inside).unique()] += 1
-    touched = int((seen > 0).sum())
-    if not touched:
+        touched = torch.zeros(grid.num_voxels, dtype=torch.bool)
+        touched[grid.flatten_index(inside)] = True
+        seen += touched
+    reached = int((seen > 0).sum())
+    if not reached:
         raise DatasetError("initial_means 'labels': no depth label lies in the grid")
     generator = torch.Generator().manual_seed(seed)
-    chosen = torch.multinomial(seen.sqrt(), count, touched < count, generator=generator)
+    chosen = torch.multinomial(seen.sqrt(), count, reached < count, generator=generator)
     voxels = torch.stack(torch.unravel_index(chosen, grid.shape), -1)
     spread = torch.rand(count, 3, generator=generator) - 0.5
     return grid.centers_of(voxels) + spread * grid.voxel_size

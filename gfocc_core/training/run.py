@@ -108,7 +108,7 @@ def _learner(config: TrainingConfig, *, fresh: bool) -> OccupancyLearner:
 
 def _place_means(learner: OccupancyLearner, data: LabelledClips, config: TrainingConfig) -> None:
     means = means_from_labels(
-        data.training_clips,
+        data.training_frames(),
         config.network.grid,
         config.network.model.gaussians,
         config.loss.max_depth,
