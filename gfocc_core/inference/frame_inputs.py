@@ -11,6 +11,7 @@ from torch import Tensor
 from gfocc_core.config import Config
 from gfocc_core.frame import Frame
 from gfocc_core.geometry import CameraView, transform_points
+from gfocc_core.inference.image_upload import ImageUpload
 from gfocc_core.inference.resize import pack_images, plan_resize, resize_images
 from gfocc_core.model import Memory
 from gfocc_core.preprocess import camera_view
@@ -25,9 +26,8 @@ Sizes = tuple[tuple[int, int], ...]
 class FrameInputs:
     """Device buffers for frames of one rig: images, geometry and memory.
 
-    Pageable images pass through page-locked memory, so that copying the next camera's there
-    overlaps the previous one's way to the device; only rows that the crop keeps travel. `load`
-    must not be called before the device has finished the previous frame.
+    Only rows that the crop keeps travel. `load` must not be called before the device has finished
+    the previous frame.
     """
 
     def __init__(self, sizes: Sizes, config: Config, device: torch.device) -> None:
@@ -36,10 +36,7 @@ class FrameInputs:
         plan = plan_resize(sizes, config.image)
         self._plan = plan.to(device)
         self._images = pack_images(sizes, plan, device)
-        self._staging = [
-            torch.empty(*size, 3, dtype=torch.uint8, pin_memory=pinned)
-            for size in self._images.sizes
-        ]
+        self._upload = ImageUpload([self._images.camera(index) for index in range(len(sizes))])
         numbers = len(sizes) * sum(_VIEW_PARTS) + 16
         self._geometry = torch.zeros(numbers, device=device)
         self._geometry_staging = torch.zeros(numbers, pin_memory=pinned)
@@ -59,9 +56,14 @@ class FrameInputs:
 
     def load(self, frame: Frame, past: TemporalState | None) -> None:
         """Write a frame and what it remembers; copies to the device may still be under way."""
-        for index, valid in enumerate(frame.valid):
-            if valid:
-                self._load_image(index, frame.images[index])
+        self._upload(
+            [
+                image[first:] if valid else None
+                for image, first, valid in zip(
+                    frame.images, self._plan.first_rows, frame.valid, strict=True
+                )
+            ]
+        )
         motion = torch.eye(4)
         if past is not None:
             motion = ego_motion(past.global_from_ego, frame.global_from_ego)
@@ -73,12 +75,6 @@ class FrameInputs:
         numbers = torch.cat([part.float() for part in parts], 1).flatten()
         self._geometry_staging.copy_(torch.cat([numbers, motion.float().flatten().cpu()]))
         self._geometry.copy_(self._geometry_staging, non_blocking=True)
-
-    def _load_image(self, index: int, image: Tensor) -> None:
-        rows = image[self._plan.first_rows[index] :]
-        if rows.device.type == "cpu" and not rows.is_pinned():
-            rows = self._staging[index].copy_(rows)
-        self._images.camera(index).copy_(rows, non_blocking=True)
 
     def images(self, dtype: torch.dtype) -> Tensor:
         """Network input [1, cameras, 3, height, width], channels last."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 
 import torch
-import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import nn
 
 from gfocc_core.inference.config import InferenceConfig
+from gfocc_core.inference.fast_layers import CoordinateLinear, HalfLinear, PaddedLinear
 from gfocc_core.inference.sampling_operator import sample_as_operator
 from gfocc_core.model import GaussianFlowNetwork
 from gfocc_core.model.decoder import PositionEncoding
@@ -43,25 +43,23 @@ def _halve(network: GaussianFlowNetwork) -> None:
         elif isinstance(module, (nn.Linear, nn.Conv2d)):
             module.bfloat16()
     _halve_position(network.decoder.position)
+    _align(network)
 
 
 def _halve_position(position: PositionEncoding) -> None:
     """All but the first layer, which alone sees metres (bfloat16 is 0.3 m coarse at 40 m)."""
     first, *others = position.layers
-    first.float()
-    layers = [_HalfLinear(layer) if isinstance(layer, nn.Linear) else layer for layer in others]
-    position.layers = nn.Sequential(first, *layers)
+    assert isinstance(first, nn.Linear)
+    layers = [HalfLinear(layer) if isinstance(layer, nn.Linear) else layer for layer in others]
+    position.layers = nn.Sequential(CoordinateLinear(first), *layers)
 
 
-class _HalfLinear(nn.Module):
-    """A bfloat16 layer among float32 ones where autocast is off."""
-
-    def __init__(self, layer: nn.Linear) -> None:
-        super().__init__()
-        self.weight, self.bias = layer.weight, layer.bias
-
-    def forward(self, features: Tensor) -> Tensor:
-        return F.linear(features.to(self.weight.dtype), self.weight, self.bias).to(features.dtype)
+def _align(network: GaussianFlowNetwork) -> None:
+    """Pad the layers that end in three coordinates or one opacity."""
+    for module in list(network.modules()):
+        for name, layer in module.named_children():
+            if isinstance(layer, nn.Linear) and layer.out_features % 8:
+                setattr(module, name, PaddedLinear(layer))
 
 
 def _compile(network: GaussianFlowNetwork, mode: str) -> None:
