@@ -13,6 +13,7 @@ COMMANDS = {
     "occupancy_node": "gfocc_ros.occupancy_node:main",
     "nuscenes_to_rosbag": "gfocc_ros.nuscenes_to_rosbag:main",
     "play_rosbag": "gfocc_ros.play_rosbag:main",
+    "bag_to_recording": "gfocc_ros.bag_to_recording:main",
     "gfocc_demo": "gfocc_ros.demo.command:main",
 }
 ROS_MESSAGES = (
@@ -42,7 +43,7 @@ setup(
         (f"share/{PACKAGE}", ["package.xml"]),
         (f"share/{PACKAGE}/foxglove", glob("foxglove/*.json")),
         (f"share/{PACKAGE}/launch", glob("launch/*.launch.py")),
-        (f"share/{PACKAGE}/config", glob("config/*.yaml")),
+        (f"share/{PACKAGE}/config", glob("config/*.yaml") + glob("config/*.xml")),
         (f"share/{PACKAGE}/rviz", glob("rviz/*.rviz")),
         (f"share/{PACKAGE}/assets", glob("assets/*")),
         # ros2 run and launch_ros look here; pip itself only fills bin/
@@ -62,13 +63,13 @@ setup(
     ],
     extras_require={
         "data": [
-            "backports.zstd",
             "msgspec>=0.18",
             "nuscenes-devkit>=1.1.11",
             "pyquaternion",
             "rich",
             "rosbags>=0.11",
             "simplejpeg>=1.8",
+            "zstandard>=0.22",
         ],
         "synthetic": [
             "embreex>=4.4",
@@ -83,6 +84,16 @@ setup(
             "torchmetrics>=1.4",
         ],
         "train-gpu": ["gsplat>=1.5"],
+        # groundingdino-py asks for an OpenCV that overwrites the one above, so it is installed
+        # after these by: pip install --no-deps groundingdino-py==0.4.0
+        "labels": [
+            "addict",
+            "matplotlib",
+            "pycocotools",
+            "segment-anything==1.0",
+            "transformers>=4.57,<5",
+            "yapf",
+        ],
         "ros-wheels": [
             "ros-kilted-rclpy",
             "ros-kilted-rmw-fastrtps-cpp",
@@ -91,6 +102,7 @@ setup(
         ],
         "dev": [
             "ai-edge-litert",
+            "colcon-common-extensions",
             "hypothesis",
             "import-linter",
             "mcap",

@@ -21,7 +21,7 @@ if [ -n "${ROS_DISTRO:-}" ]; then
     "$python" -c 'import rclpy' 2>/dev/null ||
         fail "ROS 2 $ROS_DISTRO is sourced, but $("$python" -V 2>&1) at $(command -v "$python") cannot import rclpy; name ROS's own Python with PYTHON=/usr/bin/python3"
     ros="ROS 2 $ROS_DISTRO of this shell"
-    extras=data,synthetic,train,dev
+    extras=data,synthetic,train,labels,dev
 else
     # a ROS made of wheels restarts Python once with its own library path and marks that here;
     # inherited from another venv both would be wrong
@@ -29,7 +29,7 @@ else
         unset _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
     fi
     ros="ROS 2 Kilted from PyPI"
-    extras=data,synthetic,train,dev,ros-wheels
+    extras=data,synthetic,train,labels,dev,ros-wheels
 fi
 
 wanted=$({
@@ -49,6 +49,7 @@ else
 fi
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 "$venv/bin/pip" install --quiet --editable ".[$extras]"
+"$venv/bin/pip" install --quiet --no-deps groundingdino-py==0.4.0
 if ! "$venv/bin/python" -c 'import tf2_msgs' 2>/dev/null; then
     command -v g++ >/dev/null || fail "tf2_msgs must be compiled, and g++ is missing: apt install g++"
     "$venv/bin/pip" install --quiet ./packaging/tf2_msgs

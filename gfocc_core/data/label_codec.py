@@ -9,7 +9,6 @@ of PNG's time.
 
 from __future__ import annotations
 
-import math
 import struct
 import zlib
 from itertools import pairwise
@@ -18,8 +17,9 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from backports import zstd
+import zstandard
 
+from gfocc_core.data.scratch import Scratch
 from gfocc_core.data.weak_labels import LabelStoreError, StoreHeader, WeakLabels
 
 MIN_DEPTH = 0.1
@@ -37,10 +37,36 @@ _HIGH_TABLE = np.zeros(256, np.float32)
 _HIGH_TABLE[:8] = MIN_DEPTH * np.exp(_STEP * _BASE * np.arange(8))
 _SEMANTICS_LEVEL, _DEPTH_LEVEL = 9, 1
 
+Bytes = npt.NDArray[np.uint8]
+
 _MAGIC = b"GFWL"
 _HEAD = struct.Struct("<4s8sHHHHIIII")
 
-Bytes = npt.NDArray[np.uint8]
+
+class _Decoder(Scratch):
+    """A thread's buffers and decompressor, kept from one keyframe to the next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._zstd = zstandard.ZstdDecompressor()
+
+    def plane(self, name: str, data: memoryview, shape: tuple[int, ...]) -> Bytes:
+        """Decompress; LabelStoreError where that gives not exactly the shape's bytes."""
+        plane: Bytes = self.array(name, shape)
+        with self._zstd.stream_reader(data) as stream:
+            try:
+                count = stream.readinto(plane.reshape(-1).data)
+                more = stream.read(1)
+            except zstandard.ZstdError as error:
+                raise LabelStoreError(f"it cannot be decompressed: {error}") from error
+        if count != plane.size or more:
+            raise LabelStoreError(
+                f"it holds a plane of {'more than ' * bool(more)}{count} bytes, not {plane.size}"
+            )
+        return plane
+
+
+_decoder = _Decoder()
 
 
 def encode_labels(labels: WeakLabels, token: str, header: StoreHeader) -> bytes:
@@ -55,9 +81,9 @@ def encode_labels(labels: WeakLabels, token: str, header: StoreHeader) -> bytes:
     differences = low.transpose(1, 0, 2).copy()
     differences[1:] -= low.transpose(1, 0, 2)[:-1]
     planes = [
-        zstd.compress(np.ascontiguousarray(labels.semantics).tobytes(), _SEMANTICS_LEVEL),
-        zstd.compress(high.tobytes(), _DEPTH_LEVEL),
-        zstd.compress(differences.tobytes(), _DEPTH_LEVEL),
+        _compress(np.ascontiguousarray(labels.semantics), _SEMANTICS_LEVEL),
+        _compress(high, _DEPTH_LEVEL),
+        _compress(differences, _DEPTH_LEVEL),
     ]
     name = token.encode()
     head = (_MAGIC, header.digest, *header.geometry.shape, len(name), *map(len, planes))
@@ -65,7 +91,9 @@ def encode_labels(labels: WeakLabels, token: str, header: StoreHeader) -> bytes:
     return _HEAD.pack(*head, _checksum(head, body)) + body
 
 
-def decode_labels(data: bytes, token: str, header: StoreHeader, out: WeakLabels) -> None:
+def decode_labels(
+    data: bytes | memoryview, token: str, header: StoreHeader, out: WeakLabels
+) -> None:
     """Inverse of encode_labels.
 
     Args:
@@ -93,13 +121,18 @@ def decode_labels(data: bytes, token: str, header: StoreHeader, out: WeakLabels)
         )
     if bytes(body[:name_length]) != token.encode():
         raise LabelStoreError(f"it belongs to keyframe '{bytes(body[:name_length]).decode()}'")
-    shape, start, planes = header.geometry.shape, name_length, []
-    for length in lengths:
-        planes.append(_decompress(body[start : start + length], math.prod(shape)))
+    cameras, height, width = header.geometry.shape
+    shapes = {
+        "semantics": (cameras, height, width),
+        "high": (cameras, height, width),
+        "differences": (height, cameras, width),
+    }
+    start, planes = name_length, {}
+    for (name, shape), length in zip(shapes.items(), lengths, strict=True):
+        planes[name] = _decoder.plane(name, body[start : start + length], shape)
         start += length
-    semantics, high, differences = planes
-    out.semantics[:] = semantics.reshape(shape)
-    _fill_depth(high.reshape(shape), differences.reshape(shape[1], shape[0], shape[2]), out.depth)
+    out.semantics[:] = planes["semantics"]
+    _fill_depth(planes["high"], planes["differences"], out.depth)
 
 
 def _digits_of(depth: npt.NDArray[np.floating[Any]]) -> tuple[Bytes, Bytes]:
@@ -117,27 +150,22 @@ def _digits_of(depth: npt.NDArray[np.floating[Any]]) -> tuple[Bytes, Bytes]:
     return high, np.where(some, 1 + steps % _BASE, 0).astype(np.uint8)
 
 
-def _fill_depth(high: Bytes, differences: Bytes, depth: npt.NDArray[Any]) -> None:
-    """Inverse of _digits_of: high is [C, h, w], differences of low [h, C, w]."""
+def _fill_depth(high: Bytes, low: Bytes, depth: npt.NDArray[Any]) -> None:
+    """Inverse of _digits_of: high is [C, h, w]; low [h, C, w] holds differences, and is used up."""
     if depth.dtype != np.float32 or not depth.flags.c_contiguous:
         raise LabelStoreError("depth can only be read into a C-contiguous float32 array")
-    low = differences.copy()
-    # Row by row all columns at once: three times faster than numpy's accumulate.
+    # Row by row all columns at once: several times faster than numpy's accumulate.
     for above, row in pairwise(low):
         np.add(above, row, out=row)
+    factors = _decoder.array("factors", depth.shape[1:], np.float32)
     for camera, metres in enumerate(depth):
         cv2.LUT(low[:, camera], _LOW_TABLE, metres)
-        cv2.multiply(metres, cv2.LUT(high[camera], _HIGH_TABLE), metres)
+        cv2.LUT(high[camera], _HIGH_TABLE, factors)
+        cv2.multiply(metres, factors, metres)
 
 
-def _decompress(data: memoryview, size: int) -> Bytes:
-    try:
-        plane = zstd.ZstdDecompressor().decompress(data, max_length=size)
-    except zstd.ZstdError as error:
-        raise LabelStoreError(f"it cannot be decompressed: {error}") from error
-    if len(plane) != size:
-        raise LabelStoreError(f"it holds a plane of {len(plane)} bytes, not {size}")
-    return np.frombuffer(plane, np.uint8)
+def _compress(plane: Bytes, level: int) -> bytes:
+    return zstandard.ZstdCompressor(level).compress(plane.reshape(-1).data)
 
 
 def _checksum(head: tuple[Any, ...], body: bytes | memoryview) -> int:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from gfocc_core.atomic_file import write_atomically
 from gfocc_core.data.label_codec import decode_labels, encode_labels
+from gfocc_core.data.scratch import Scratch
 from gfocc_core.data.weak_labels import LabelStoreError, StoreHeader, WeakLabels
 
 HEADER_FILE = "header.json"
 OBJECT_SUFFIX = ".labels"
+_files = Scratch()
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -103,7 +105,7 @@ class LabelStore:
         path = self._file_of(token)
         labels = WeakLabels.empty(self._header.geometry) if out is None else out
         try:
-            decode_labels(path.read_bytes(), token, self._header, labels)
+            decode_labels(_files.read_file(path), token, self._header, labels)
         except FileNotFoundError as error:
             raise LabelStoreError(f"label file '{path}' is missing") from error
         except OSError as error:

@@ -47,7 +47,14 @@ class Occ3dLabels:
 
 
 def occ3d_path(dataroot: Path | str, scene_name: str, sample_token: str) -> Path:
-    """Where the labels of a keyframe lie."""
+    """Where the labels of a keyframe lie.
+
+    Raises:
+        DatasetError: the scene or the token, which tables give, is no folder's name.
+    """
+    for what, name in (("scene", scene_name), ("sample token", sample_token)):
+        if name in ("", ".", "..") or "/" in name or "\\" in name:
+            raise DatasetError(f"{what} '{name}' cannot name a folder below '{dataroot}/gts'")
     return Path(dataroot) / "gts" / scene_name / sample_token / "labels.npz"
 
 

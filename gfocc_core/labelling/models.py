@@ -33,8 +33,24 @@ PROTOCOLS: Mapping[Role, type] = MappingProxyType(
     }
 )
 
+_NETWORKS = "gfocc_core.labelling.networks"
+
 REGISTERED: Mapping[Role, dict[str, str]] = MappingProxyType(
-    {"detector": {}, "segmenter": {}, "semantics": {}, "depth": {}}
+    {
+        "detector": {
+            "grounding-dino": f"{_NETWORKS}.grounding_dino:make_grounding_dino",
+            "grounding-dino-hf": f"{_NETWORKS}.grounding_dino_hf:make_grounding_dino_hf",
+        },
+        "segmenter": {
+            "sam": f"{_NETWORKS}.sam:make_sam",
+            "sam-hf": f"{_NETWORKS}.sam_hf:make_sam_hf",
+        },
+        "semantics": {},
+        "depth": {
+            "metric3d": f"{_NETWORKS}.metric3d:make_metric3d",
+            "depth-anything": f"{_NETWORKS}.depth_anything:make_depth_anything",
+        },
+    }
 )
 """Role -> short name -> `module:factory`, imported only when it is asked for."""
 

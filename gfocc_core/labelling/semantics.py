@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gfocc_core.data.weak_labels import LabelGeometry
+from gfocc_core.data.weak_labels import CameraRaster, LabelGeometry
+from gfocc_core.labelling.pixel_maps import PixelMapLabeller, on_device, require_one_each
 from gfocc_core.labelling.protocols import (
     BoxSegmenter,
     Detections,
@@ -56,9 +57,9 @@ class PhraseSemantics:
     ) -> Tensor:
         """uint8 [C, h, w] ids; see KeyframeLabeller."""
         with torch.inference_mode():
-            there = [image.to(self._device, non_blocking=True) for image in images]
+            there = on_device(images, self._device)
             found = self._detector.detect(there, tuple(self._vocabulary.phrases))
-            _check_count("detections", found, images)
+            require_one_each("detections", found, images)
             kept = [self._keep_known(detections) for detections in found]
             masks = self._masks(there, [detections.boxes for detections, _ in kept])
             raster = (geometry.height, geometry.width)
@@ -114,49 +115,38 @@ class PhraseSemantics:
         if not any(map(len, boxes)):
             return [torch.empty(0)] * len(images)
         masks = self._segmenter.segment(self._segmenter.encode(images), boxes)
-        _check_count("masks", masks, images)
+        require_one_each("masks", masks, images)
         return masks
 
 
-class NetworkSemantics:
-    """A KeyframeLabeller around a network that says the class of every pixel."""
+class NetworkSemantics(PixelMapLabeller):
+    """A KeyframeLabeller around a network that says the class of every pixel: uint8 ids."""
 
     kind = "semantics"
 
     def __init__(
         self, network: SemanticNetwork, vocabulary: PhraseVocabulary, device: torch.device
     ) -> None:
-        self._network, self._classes, self._device = network, vocabulary.classes, device
+        super().__init__(device)
+        self._network, self._classes = network, vocabulary.classes
 
     @property
     def name(self) -> str:
         return self._network.name
 
-    def label(
-        self, images: Sequence[Tensor], geometry: LabelGeometry, intrinsics: Tensor
-    ) -> Tensor:
-        """uint8 [C, h, w] ids; see KeyframeLabeller."""
-        with torch.inference_mode():
-            there = [image.to(self._device, non_blocking=True) for image in images]
-            maps = self._network.classify(there, self._classes)
-            _check_count("class maps", maps, images)
-            raster = (geometry.height, geometry.width)
-            rows = [
-                nearest_on_raster(ids[None], camera, raster)[0].long()
-                for ids, camera in zip(maps, geometry.cameras, strict=True)
-            ]
-            labels = torch.stack(rows)
-            low, high = int(labels.min()), int(labels.max())
-            if low < 0 or high >= len(self._classes):
-                raise LabellingError(
-                    f"{self.name} must return ids 0 to {len(self._classes) - 1}, "
-                    f"got {low} to {high}"
-                )
-            return labels.to(torch.uint8).cpu()
+    def _maps(self, images: Sequence[Tensor], intrinsics: Tensor) -> Sequence[Tensor]:
+        return self._network.classify(images, self._classes)
 
-    def remarks(self) -> Sequence[str]:
-        """Nothing."""
-        return ()
+    def _on_raster(self, found: Tensor, camera: CameraRaster, raster: tuple[int, int]) -> Tensor:
+        return nearest_on_raster(found[None], camera, raster)[0].long()
+
+    def _labels(self, rows: Tensor) -> Tensor:
+        low, high = int(rows.min()), int(rows.max())
+        if low < 0 or high >= len(self._classes):
+            raise LabellingError(
+                f"{self.name} must return ids 0 to {len(self._classes) - 1}, got {low} to {high}"
+            )
+        return rows.to(torch.uint8)
 
 
 def merge_masks(masks: Tensor, scores: Tensor, ids: Sequence[int]) -> Tensor:
@@ -176,8 +166,3 @@ def merge_masks(masks: Tensor, scores: Tensor, ids: Sequence[int]) -> Tensor:
     best = torch.where(masks[order.to(masks.device)], rank, nobody).amin(0)
     by_rank = [ids[number] for number in order.tolist()] + [0]
     return torch.tensor(by_rank, dtype=torch.uint8, device=masks.device)[best.long()]
-
-
-def _check_count(what: str, given: Sequence[object], images: Sequence[Tensor]) -> None:
-    if len(given) != len(images):
-        raise LabellingError(f"{len(images)} images need as many {what}, got {len(given)}")

@@ -5,6 +5,7 @@ Named by tests as `tests.core.label_plugins:factory`.
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from gfocc_core.labelling.depth import CanonicalCamera, CanonicalDepth
+from gfocc_core.labelling.canonical import CanonicalCamera, CanonicalDepth
 from gfocc_core.labelling.protocols import Detections
 
 Components = list[tuple[npt.NDArray[np.bool_], tuple[int, int, int, int], int]]
@@ -130,6 +131,21 @@ def random_depth(device: torch.device, seed: str = "0", pause: str = "0") -> Can
     """A DepthNetwork of random weights behind the canonical camera (small, to be quick)."""
     network = _SmallNetwork(int(seed), float(pause)).to(device).eval()
     return CanonicalDepth(network, CanonicalCamera(height=77, width=133))
+
+
+def disk_filling_depth(device: torch.device, keyframes: str) -> CanonicalDepth:
+    """random_depth that after some keyframes lets this process write no file of useful size."""
+    depth, left = random_depth(device), int(keyframes)
+
+    class Filling(CanonicalDepth):
+        def estimate(self, images: Sequence[Tensor], intrinsics: Tensor) -> Sequence[Tensor]:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+            return depth.estimate(images, intrinsics)
+
+    return Filling(_SmallNetwork(0, 0.0))
 
 
 class BrightClasses:

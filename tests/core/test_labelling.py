@@ -16,7 +16,7 @@ from gfocc_core.data.augmentation import NO_AUGMENTATION, draw_placement
 from gfocc_core.data.image_warp import warp_image
 from gfocc_core.data.training_dataset import WEAK_VOCABULARY
 from gfocc_core.data.weak_labels import LabelGeometry
-from gfocc_core.labelling.depth import CanonicalCamera, CanonicalDepth, NetworkDepth
+from gfocc_core.labelling.depth import NetworkDepth
 from gfocc_core.labelling.models import load_model, parse_specification
 from gfocc_core.labelling.protocols import Detections, LabellingError
 from gfocc_core.labelling.raster import bilinear_on_raster, nearest_on_raster
@@ -253,58 +253,10 @@ def test_a_class_network_that_returns_impossible_ids_is_named() -> None:
 # depth
 
 
-class Canonical:
-    """Says the same canonical depth everywhere, and keeps what it saw."""
-
-    name = "constant"
-
-    def __init__(self, metres: float = 10.0) -> None:
-        self.metres = metres
-        self.seen = torch.empty(0)
-
-    def predict(self, pixels: Tensor) -> Tensor:
-        self.seen = pixels
-        return torch.full((len(pixels), *pixels.shape[2:]), self.metres)
-
-
 def intrinsics(*focals: float) -> Tensor:
     matrices = torch.eye(3, dtype=torch.float64).repeat(len(focals), 1, 1)
     matrices[:, 0, 0] = matrices[:, 1, 1] = torch.tensor(focals, dtype=torch.float64)
     return matrices
-
-
-def test_canonical_depth_is_scaled_by_the_resized_focal_length() -> None:
-    network = Canonical()
-    images = [torch.zeros(900, 1600, 3, dtype=torch.uint8)] * 2
-    maps = CanonicalDepth(network).estimate(images, intrinsics(1266.4, 809.2))
-    assert network.seen.shape == (2, 3, 616, 1064)
-    # 1600 columns become 1064: the scale is 0.665
-    for metres, focal in zip(maps, (1266.4, 809.2), strict=True):
-        assert metres.shape == (598, 1064)
-        torch.testing.assert_close(metres, torch.full_like(metres, 10 * focal * 0.665 / 1000))
-
-
-def test_the_canonical_canvas_keeps_the_aspect_and_is_padded_with_the_mean() -> None:
-    network = Canonical()
-    camera = CanonicalCamera(height=40, width=60)
-    image = torch.full((50, 50, 3), 255, dtype=torch.uint8)
-    (metres,) = CanonicalDepth(network, camera).estimate([image], intrinsics(100))
-    assert metres.shape == (40, 40)
-    seen = network.seen[0]
-    assert not seen[:, :, :10].any()
-    assert not seen[:, :, 50:].any()
-    white = (255 - torch.tensor(camera.mean)) / torch.tensor(camera.std)
-    torch.testing.assert_close(seen[:, :, 10:50], white.view(3, 1, 1).expand(3, 40, 40))
-
-
-def test_cameras_of_different_sizes_are_one_batch() -> None:
-    network = Canonical()
-    images = [torch.zeros(*size, 3, dtype=torch.uint8) for size in ((90, 160), (60, 60))]
-    camera = CanonicalCamera(height=77, width=133)
-    maps = CanonicalDepth(network, camera).estimate(images, intrinsics(100, 100))
-    assert network.seen.shape == (2, 3, 77, 133)
-    assert [tuple(metres.shape) for metres in maps] == [(74, 133), (77, 77)]
-    assert float(maps[1][0, 0]) == pytest.approx(10 * 100 * (77 / 60) / 1000)
 
 
 def test_depth_is_clamped_and_what_is_no_number_becomes_no_label() -> None:
