@@ -1,10 +1,10 @@
-"""Recognise the tables of a dataset without reading all of them again."""
+"""Recognise the files that an index was made from without reading all of them again."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gfocc_core.data.scenes import DatasetError
@@ -25,6 +25,11 @@ def take_fingerprint(folder: Path) -> dict[str, tuple[int, str]]:
     if (folder / SPLITS_FILE).is_file():
         files.append(folder / SPLITS_FILE)
     return {path.name: _digest(path) for path in files}
+
+
+def fingerprint_files(root: Path, files: Sequence[Path]) -> dict[str, tuple[int, str]]:
+    """The fingerprint of files below a folder, by their path in it; DatasetError where one fails."""
+    return {path.relative_to(root).as_posix(): _digest(path) for path in files}
 
 
 def explain_difference(before: Fingerprint, now: Fingerprint) -> str | None:
@@ -53,5 +58,5 @@ def _digest(path: Path) -> tuple[int, str]:
                     file.seek((size - _SAMPLE_BYTES) * piece // (_SAMPLES - 1))
                     digest.update(file.read(_SAMPLE_BYTES))
     except OSError as error:
-        raise DatasetError(f"table '{path}' cannot be read: {error.strerror}") from error
+        raise DatasetError(f"file '{path}' cannot be read: {error.strerror}") from error
     return size, digest.hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,10 +41,24 @@ REFERENCE_CHANNEL = "LIDAR_TOP"
 """The sensor whose stamp and ego pose are the frame's."""
 
 
+def in_network_order(channels: Iterable[str]) -> tuple[str, ...]:
+    """Names of cameras in the order a network learns them: nuScenes' own first, others by name."""
+    found = set(channels)
+    known = [camera for camera in NUSCENES_CAMERAS if camera in found]
+    return (*known, *sorted(found.difference(known)))
+
+
+def dataset_cameras(nusc: NuScenes) -> tuple[str, ...]:
+    """All cameras of a dataset, in the order that its index has them too."""
+    return in_network_order(r["channel"] for r in nusc.sensor if r["modality"] == "camera")
+
+
 def iter_frames(
-    nusc: NuScenes, scene_name: str, cameras: Sequence[str] = NUSCENES_CAMERAS
+    nusc: NuScenes, scene_name: str, cameras: Sequence[str] | None = None
 ) -> Iterator[Frame]:
     """The keyframes of a scene, oldest first; images are decoded as they are asked for.
+
+    Args are those of load_frame.
 
     Raises:
         DatasetError: unknown scene (at the call), or what load_frame raises (at that frame).
@@ -53,15 +67,14 @@ def iter_frames(
     return (load_frame(nusc, token, cameras) for token in tokens)
 
 
-def load_frame(
-    nusc: NuScenes, sample_token: str, cameras: Sequence[str] = NUSCENES_CAMERAS
-) -> Frame:
+def load_frame(nusc: NuScenes, sample_token: str, cameras: Sequence[str] | None = None) -> Frame:
     """One keyframe with its decoded images.
 
     Args:
         nusc: The dataset, from open_nuscenes.
         sample_token: Which keyframe.
-        cameras: Channels, in the order the frame shall have them.
+        cameras: Channels, in the order the frame shall have them; None: all of the dataset, in
+            the order training has them.
 
     Returns:
         A Frame whose reference ego is the LIDAR_TOP pose of the keyframe; all cameras are valid.
@@ -73,12 +86,13 @@ def load_frame(
     sample = get_record(nusc, "sample", sample_token)
     reference = keyframe_reading(nusc, sample, REFERENCE_CHANNEL)
     pose = global_from_ego(nusc, reference)
-    readings = [keyframe_reading(nusc, sample, camera) for camera in cameras]
+    names = dataset_cameras(nusc) if cameras is None else tuple(cameras)
+    readings = [keyframe_reading(nusc, sample, camera) for camera in names]
     images = tuple(_decode(nusc, reading) for reading in readings)
     try:
         return Frame(
             images=images,
-            rig=_rig(nusc, cameras, readings, pose),
+            rig=_rig(nusc, names, readings, pose),
             global_from_ego=pose,
             stamp_ns=stamp_ns_of(reference),
             valid=(True,) * len(readings),

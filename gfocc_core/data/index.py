@@ -1,6 +1,7 @@
 """Look up keyframes, poses and files of a dataset without its tables: the index of a training.
 
-`training/index_nuscenes.py` writes the file (see nuscenes_index), SceneIndex reads it. Poses are
+`training/index_nuscenes.py` or `training/index_recording.py` writes the file (see nuscenes_index and
+recording_index), SceneIndex reads it. Poses are
 float64 `a_from_b` [4, 4] as in gfocc_core.geometry. A position is a keyframe's number: 0 to
 len(index) - 1, scene after scene, oldest first within a scene.
 """
@@ -18,13 +19,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gfocc_core.data.fingerprint import explain_difference, take_fingerprint
+from gfocc_core.data.fingerprint import (
+    Fingerprint,
+    explain_difference,
+    fingerprint_files,
+    take_fingerprint,
+)
 from gfocc_core.data.index_file import IndexArrays, IndexMeta, read_index, stays_inside
 from gfocc_core.data.scenes import DatasetError
 from gfocc_core.data.table_stream import table_folder
 from gfocc_core.geometry import transform_from
 
 _PIECE = 1024
+_MADE_BY = {"nuscenes": "training/index_nuscenes.py", "recordings": "training/index_recording.py"}
 
 
 @dataclass(frozen=True)
@@ -48,11 +55,12 @@ class Keyframe:
     token: str
     scene: str
     stamp_ns: int
-    """Of the reference sensor (LIDAR_TOP)."""
+    """Of the reference sensor (LIDAR_TOP; in a recording of one's own a camera)."""
     global_from_ego: Tensor
     """float64 [4, 4] at that stamp: the reference ego."""
-    lidar_file: str
-    ego_from_lidar: Tensor
+    lidar_file: str | None
+    """None where there is no lidar."""
+    ego_from_lidar: Tensor | None
     """float64 [4, 4]"""
     camera_files: tuple[str | None, ...]
     """None where the keyframe lacks the camera."""
@@ -91,20 +99,20 @@ class SceneIndex:
 
     @classmethod
     def load(cls, path: Path | str, dataroot: Path | str) -> SceneIndex:
-        """Read an index and make sure that it was made from this dataroot's tables.
+        """Read an index and make sure that it was made from this dataroot's tables or recordings.
 
         Raises:
-            DatasetError: the index is missing, damaged, of another format, or does not match the
-                tables below dataroot; no such dataroot.
+            DatasetError: the index is missing, damaged, of another format, or does not match what
+                lies below dataroot; no such dataroot.
         """
         path, root = Path(path), Path(dataroot)
         meta, arrays = read_index(path)
-        now = take_fingerprint(table_folder(root, meta.version))
-        difference = explain_difference(meta.fingerprint, now)
+        difference = explain_difference(meta.fingerprint, _fingerprint_now(root, meta))
         if difference is not None:
+            version = f" ({meta.version})" if meta.version else ""
             raise DatasetError(
-                f"index '{path}' does not match dataroot '{root}' ({meta.version}): {difference}; "
-                "make it anew with training/index_nuscenes.py"
+                f"index '{path}' does not match dataroot '{root}'{version}: {difference}; "
+                f"make it anew with {_MADE_BY[meta.source]}"
             )
         return cls(root, meta, arrays)
 
@@ -165,13 +173,15 @@ class SceneIndex:
     def keyframe(self, position: int) -> Keyframe:
         """All that the index knows about one keyframe."""
         arrays, found = self._arrays, self.cameras_at([position])
+        lidar: bytes = arrays.lidar_files[position]
+        mount = int(arrays.lidar_calibrations[position])
         return Keyframe(
             token=self.tokens[position],
             scene=self.scene_at(position),
             stamp_ns=int(arrays.stamps_us[position]) * 1000,
             global_from_ego=self.global_from_ego[position],
-            lidar_file=self._path(arrays.lidar_files[position]),
-            ego_from_lidar=self._calibration_poses[int(arrays.lidar_calibrations[position])],
+            lidar_file=self._path(lidar) if lidar else None,
+            ego_from_lidar=self._calibration_poses[mount] if lidar else None,
             camera_files=tuple(
                 self.image_file(position, camera) for camera in range(len(self.cameras))
             ),
@@ -194,6 +204,18 @@ class SceneIndex:
         if not stays_inside(filename):
             raise DatasetError(f"the index holds a file outside the dataset's folder: '{filename}'")
         return f"{self._root}{os.sep}{filename}"
+
+
+def _fingerprint_now(root: Path, meta: IndexMeta) -> Fingerprint:
+    """Of what lies below the dataroot today."""
+    if meta.source == "nuscenes":
+        return take_fingerprint(table_folder(root, meta.version))
+    if not root.is_dir():
+        raise DatasetError(f"dataroot '{root}' is not a folder")
+    for name in meta.fingerprint:
+        if not stays_inside(name):
+            raise DatasetError(f"the index holds a file outside the dataset's folder: '{name}'")
+    return fingerprint_files(root, [p for n in meta.fingerprint if (p := root / n).is_file()])
 
 
 def _matrices(poses: npt.NDArray[np.float64]) -> Tensor:

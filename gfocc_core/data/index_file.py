@@ -1,6 +1,6 @@
 """The index of a dataset as arrays, and the one compact file that holds them.
 
-Written by nuscenes_index, read by index. Numbers stand as the tables have them: poses are
+Written by nuscenes_index and recording_index, read by index. Numbers stand as the tables have them: poses are
 [..., 7] float64 (translation x y z in metres, quaternion wxyz), stamps int64 microseconds.
 """
 
@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -22,6 +22,7 @@ from gfocc_core.data.scenes import DatasetError
 
 FORMAT = "gfocc-index"
 FORMAT_VERSION = 1
+INDEX_COMMANDS = "training/index_nuscenes.py or training/index_recording.py"
 # What numpy raises on a damaged archive or on a file of another kind.
 _DAMAGE = (
     *(OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError),
@@ -35,12 +36,14 @@ class IndexMeta(msgspec.Struct, frozen=True):
     """What the index says about the dataset as a whole."""
 
     version: str
-    """The dataset's version, the name of its folder of tables."""
+    """The dataset's version, the name of its folder of tables; empty for recordings."""
     cameras: tuple[str, ...]
     scenes: tuple[str, ...]
     splits: dict[str, tuple[str, ...]]
     """Split name -> names of its scenes."""
     fingerprint: dict[str, tuple[int, str]]
+    source: Literal["nuscenes", "recordings"] = "nuscenes"
+    """What the dataroot holds: a dataset in the nuScenes schema, or recordings of one's own."""
     format: str = FORMAT
     format_version: int = FORMAT_VERSION
 
@@ -58,7 +61,7 @@ class IndexArrays:
     poses: Array
     """float64 [N, 7] global_from_ego at the reference sensor's stamp."""
     lidar_files: Array
-    """bytes [N], relative to the dataroot."""
+    """bytes [N], relative to the dataroot; empty where there is no lidar."""
     lidar_calibrations: Array
     """int32 [N]"""
     camera_files: Array
@@ -92,7 +95,7 @@ def read_index(path: Path) -> tuple[IndexMeta, IndexArrays]:
         DatasetError: it is missing, damaged, no index, or of another format version.
     """
     if not path.is_file():
-        raise DatasetError(f"index '{path}' is missing; training/index_nuscenes.py makes it")
+        raise DatasetError(f"index '{path}' is missing; {INDEX_COMMANDS} makes it")
     try:
         with np.load(path, allow_pickle=False) as archive:
             meta_bytes = archive["meta"].tobytes()
@@ -112,7 +115,7 @@ def _check_format(path: Path, found: Mapping[str, Any]) -> None:
         raise DatasetError(
             f"index '{path}' is of format {found.get('format')!r} version "
             f"{found.get('format_version')!r}, this program reads {FORMAT!r} version "
-            f"{FORMAT_VERSION}; make it anew with training/index_nuscenes.py"
+            f"{FORMAT_VERSION}; make it anew with {INDEX_COMMANDS}"
         )
 
 

@@ -5,7 +5,7 @@ For training/index_nuscenes.py and other programs that prepare a training; index
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gfocc_core.data.fingerprint import take_fingerprint
-from gfocc_core.data.frames import NUSCENES_CAMERAS, REFERENCE_CHANNEL
+from gfocc_core.data.frames import REFERENCE_CHANNEL, in_network_order
 from gfocc_core.data.index_file import IndexArrays, IndexMeta
 from gfocc_core.data.keyframe_readings import KeyframeReadings
 from gfocc_core.data.scenes import DatasetError
@@ -54,7 +54,7 @@ def build_index(
     folder = table_folder(dataroot, version)
     reader = _TableReader(folder, on_progress)
     channels = {sensor.token: sensor for sensor in reader.records(Sensor)}
-    cameras = _camera_channels(channels.values())
+    cameras = in_network_order(s.channel for s in channels.values() if s.modality == "camera")
     if not cameras:
         raise DatasetError(f"table '{folder / 'sensor.json'}' knows no camera")
     calibrations = list(reader.records(CalibratedSensor))
@@ -92,13 +92,6 @@ class _TableReader:
     def _count(self, read: int) -> None:
         self._done += read
         self.on_progress(self._done, self._total)
-
-
-def _camera_channels(sensors: Iterable[Sensor]) -> tuple[str, ...]:
-    """nuScenes' own in the network's order, then others by name."""
-    found = {sensor.channel for sensor in sensors if sensor.modality == "camera"}
-    known = [camera for camera in NUSCENES_CAMERAS if camera in found]
-    return (*known, *sorted(found.difference(known)))
 
 
 def _names_of(scenes: list[Scene], folder: Path) -> tuple[str, ...]:

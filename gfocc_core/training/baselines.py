@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import yaml
@@ -12,10 +11,8 @@ from torch import Tensor
 
 from gfocc_core.config import PRESETS, Config, ConfigError, preset
 from gfocc_core.predictor import OccupancyPredictor
+from gfocc_core.training.keyframe_source import KeyframeDataset
 from gfocc_core.training.label_file import read_label_file
-
-if TYPE_CHECKING:
-    from nuscenes.nuscenes import NuScenes
 
 
 class PriorPredictions:
@@ -25,7 +22,7 @@ class PriorPredictions:
         """Read `path`, see voxel_prior; raises DatasetError."""
         self._labels = torch.from_numpy(read_label_file(path, "prior")).to(device)
 
-    def labels(self, nusc: NuScenes, token: str) -> Tensor:
+    def labels(self, dataset: KeyframeDataset, token: str) -> Tensor:
         return self._labels
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from gfocc_core.atomic_file import write_atomically
 from gfocc_core.checkpoint import CheckpointError
 from gfocc_core.config import ConfigError
-from gfocc_core.data.scenes import DatasetError, open_nuscenes
+from gfocc_core.data.scenes import DatasetError
 from gfocc_core.predictor import OccupancyPredictor, resolve_device
 from gfocc_core.training.baselines import PriorPredictions, untrained_predictor
 from gfocc_core.training.evaluation import (
@@ -21,6 +21,7 @@ from gfocc_core.training.evaluation import (
     score_table,
 )
 from gfocc_core.training.keyframe_progress import keyframe_progress
+from gfocc_core.training.keyframe_source import add_dataset_options, open_dataset
 from gfocc_core.training.scene_choice import scenes_of
 
 
@@ -39,8 +40,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="evaluate", description="Score occupancy against Occ3D ground truth."
     )
-    parser.add_argument("--dataroot", type=Path, required=True, help="nuScenes schema, with gts/")
-    parser.add_argument("--version", required=True, help="its version, e.g. v1.0-trainval")
+    add_dataset_options(parser)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--checkpoint", type=Path, help="safetensors checkpoint to run")
     source.add_argument("--predictions", type=Path, help="folder of saved predictions to score")
@@ -62,11 +62,11 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    nusc = open_nuscenes(arguments.dataroot, arguments.version)
-    scenes = arguments.scenes or scenes_of(nusc, arguments.split)
-    with keyframe_progress(nusc, scenes, "scoring") as on_keyframe:
+    dataset = open_dataset(arguments)
+    scenes = arguments.scenes or scenes_of(dataset, arguments.split)
+    with keyframe_progress(dataset, scenes, "scoring") as on_keyframe:
         scores = evaluate(
-            nusc,
+            dataset,
             scenes,
             _predictions(arguments),
             save_to=arguments.save_predictions,

@@ -7,29 +7,26 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from gfocc_core.data.frames import load_frame
 from gfocc_core.data.scenes import DatasetError
 from gfocc_core.grid import OCC3D_GRID, VoxelGrid
 from gfocc_core.metrics.accumulators import OccupancyIoU, RayIoU
 from gfocc_core.metrics.iou import CONVENTION_A
 from gfocc_core.predictor import OccupancyPredictor
 from gfocc_core.taxonomy import CLASS_NAMES, DYNAMIC_IDS, FREE_ID
+from gfocc_core.training.keyframe_source import KeyframeDataset, keyframe_source
 from gfocc_core.training.label_file import read_label_file, save_label_file
 from gfocc_core.training.scored_keyframes import KeyframeTruth, scored_keyframes
-
-if TYPE_CHECKING:
-    from nuscenes.nuscenes import NuScenes
 
 
 class Predictions(Protocol):
     """Where the labels of a keyframe come from."""
 
-    def labels(self, nusc: NuScenes, token: str) -> Tensor:
+    def labels(self, dataset: KeyframeDataset, token: str) -> Tensor:
         """uint8 [X, Y, Z] of one keyframe; asked in the order of a scene."""
 
 
@@ -39,8 +36,8 @@ class OnlinePredictions:
     def __init__(self, predictor: OccupancyPredictor) -> None:
         self._predictor = predictor
 
-    def labels(self, nusc: NuScenes, token: str) -> Tensor:
-        return self._predictor.predict(load_frame(nusc, token)).labels
+    def labels(self, dataset: KeyframeDataset, token: str) -> Tensor:
+        return self._predictor.predict(keyframe_source(dataset).frame(token)).labels
 
 
 class SavedPredictions:
@@ -51,7 +48,7 @@ class SavedPredictions:
             raise DatasetError(f"predictions '{folder}' is not a folder")
         self._folder, self._grid = folder, grid
 
-    def labels(self, nusc: NuScenes, token: str) -> Tensor:
+    def labels(self, dataset: KeyframeDataset, token: str) -> Tensor:
         path = self._folder / f"{token}.npz"
         return torch.from_numpy(read_label_file(path, "prediction", self._grid))
 
@@ -111,7 +108,7 @@ class ScoreTally:
 
 
 def evaluate(
-    nusc: NuScenes,
+    dataset: KeyframeDataset,
     scenes: Sequence[str],
     predictions: Predictions,
     *,
@@ -128,11 +125,11 @@ def evaluate(
         DatasetError: an unknown scene, or ground truth, an image or a prediction is missing.
     """
     tally = ScoreTally()
-    for keyframe in scored_keyframes(nusc, scenes):
-        labels = predictions.labels(nusc, keyframe.token)
+    for keyframe in scored_keyframes(dataset, scenes):
+        labels = predictions.labels(dataset, keyframe.token)
         if save_to is not None:
             save_labels(save_to, keyframe.token, labels)
-        tally.add(labels, keyframe.truth(nusc, labels.device))
+        tally.add(labels, keyframe.truth(dataset, labels.device))
         on_keyframe()
     return tally.scores()
 

@@ -6,22 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from gfocc_core.data.frames import REFERENCE_CHANNEL
-from gfocc_core.data.lidar_positions import lidar_positions
-from gfocc_core.data.occ3d import Occ3dLabels, occ3d_path, read_occ3d
-from gfocc_core.data.scenes import get_record, keyframe_tokens
-from gfocc_core.data.sensors import global_from_ego, keyframe_reading
+from gfocc_core.data.occ3d import Occ3dLabels, read_occ3d
 from gfocc_core.geometry import invert_transform, transform_points
 from gfocc_core.metrics.ray_set import select_ray_origins
-from gfocc_core.training.moving_objects import moving_region
-
-if TYPE_CHECKING:
-    from nuscenes.nuscenes import NuScenes
+from gfocc_core.training.keyframe_source import KeyframeDataset, keyframe_source
 
 
 @dataclass(frozen=True)
@@ -44,35 +36,36 @@ class ScoredKeyframe:
     """Within its scene, from 0."""
     reading: Future[Occ3dLabels]
     """Read ahead, while the keyframe before is scored."""
-    lidar: Tensor
-    """float64 [n, 3] LIDAR_TOP of the scene's keyframes, global frame."""
+    origins: Tensor
+    """float64 [n, 3] where RayIoU may look from in this scene, global frame."""
 
-    def truth(self, nusc: NuScenes, device: torch.device | str) -> KeyframeTruth:
+    def truth(self, dataset: KeyframeDataset, device: torch.device | str) -> KeyframeTruth:
         """Wait for the ground truth; raises DatasetError when it is missing or damaged."""
-        sample = get_record(nusc, "sample", self.token)
-        pose = global_from_ego(nusc, keyframe_reading(nusc, sample, REFERENCE_CHANNEL))
-        origins = select_ray_origins(transform_points(invert_transform(pose), self.lidar))
+        source = keyframe_source(dataset)
+        ego_from_global = invert_transform(source.global_from_ego(self.token))
+        origins = select_ray_origins(transform_points(ego_from_global, self.origins))
         return KeyframeTruth(
             self.reading.result().to(device),
             origins.to(device),
-            moving_region(nusc, self.token).to(device),
+            source.moving_region(self.token).to(device),
         )
 
 
-def scored_keyframes(nusc: NuScenes, scenes: Sequence[str]) -> Iterator[ScoredKeyframe]:
+def scored_keyframes(dataset: KeyframeDataset, scenes: Sequence[str]) -> Iterator[ScoredKeyframe]:
     """Every keyframe, scene by scene; the truth of one is read while the one before is used.
 
     Raises:
         DatasetError: an unknown scene.
     """
+    source = keyframe_source(dataset)
     ahead: ScoredKeyframe | None = None
     with ThreadPoolExecutor(1) as reader:
         for scene in scenes:
-            lidar = lidar_positions(nusc, scene)
-            for number, token in enumerate(keyframe_tokens(nusc, scene)):
-                labels = reader.submit(read_occ3d, occ3d_path(nusc.dataroot, scene, token))
+            origins = source.ray_origins(scene)
+            for number, token in enumerate(source.tokens(scene)):
+                labels = reader.submit(read_occ3d, source.truth_file(scene, token))
                 if ahead is not None:
                     yield ahead
-                ahead = ScoredKeyframe(token, number, labels, lidar)
+                ahead = ScoredKeyframe(token, number, labels, origins)
         if ahead is not None:
             yield ahead

@@ -9,18 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 
-from gfocc_core.data.frames import load_frame
 from gfocc_core.predictor import OccupancyPredictor
 from gfocc_core.taxonomy import FREE_ID
 from gfocc_core.training.evaluation import Scores, ScoreTally
+from gfocc_core.training.keyframe_source import KeyframeDataset, keyframe_source
 from gfocc_core.training.scored_keyframes import scored_keyframes
-
-if TYPE_CHECKING:
-    from nuscenes.nuscenes import NuScenes
 
 THRESHOLDS: tuple[float, ...] = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 """Candidates that cover what trained networks want."""
@@ -31,7 +28,7 @@ CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
 
 def score_thresholds(
-    nusc: NuScenes,
+    dataset: KeyframeDataset,
     scenes: Sequence[str],
     predictor: OccupancyPredictor,
     thresholds: Sequence[float] = THRESHOLDS,
@@ -62,10 +59,11 @@ def score_thresholds(
     config = replace(predictor.config, occupancy=occupancy)
     fullest = OccupancyPredictor(predictor.network, config, predictor.device)
     tallies = {threshold: ScoreTally() for threshold in candidates}
-    for keyframe in scored_keyframes(nusc, scenes):
-        found = fullest.predict(load_frame(nusc, keyframe.token))
+    source = keyframe_source(dataset)
+    for keyframe in scored_keyframes(dataset, scenes):
+        found = fullest.predict(source.frame(keyframe.token))
         if keyframe.number % every == 0:
-            truth = keyframe.truth(nusc, found.labels.device)
+            truth = keyframe.truth(dataset, found.labels.device)
             for threshold, tally in tallies.items():
                 labels = torch.where(found.density >= threshold, found.labels, FREE_ID)
                 tally.add(labels, truth)

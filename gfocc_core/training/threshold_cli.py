@@ -7,13 +7,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gfocc_core.checkpoint import CheckpointError, with_config
 from gfocc_core.config import ConfigError
-from gfocc_core.data.scenes import DatasetError, open_nuscenes
+from gfocc_core.data.scenes import DatasetError
 from gfocc_core.predictor import OccupancyPredictor
 from gfocc_core.training.keyframe_progress import keyframe_progress
+from gfocc_core.training.keyframe_source import (
+    KeyframeDataset,
+    add_dataset_options,
+    open_dataset,
+)
 from gfocc_core.training.scene_choice import scenes_of
 from gfocc_core.training.threshold import (
     CRITERIA,
@@ -22,9 +26,6 @@ from gfocc_core.training.threshold import (
     score_thresholds,
     threshold_table,
 )
-
-if TYPE_CHECKING:
-    from nuscenes.nuscenes import NuScenes
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,8 +45,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         description="Score density thresholds of a checkpoint against Occ3D ground truth, and "
         "write the checkpoint with the best one in its configuration.",
     )
-    parser.add_argument("--dataroot", type=Path, required=True, help="nuScenes schema, with gts/")
-    parser.add_argument("--version", required=True, help="its version, e.g. v1.0-trainval")
+    add_dataset_options(parser)
     parser.add_argument("--checkpoint", type=Path, required=True, help="safetensors checkpoint")
     parser.add_argument("--split", required=True, help="split to choose on; not the one to report")
     parser.add_argument("--scenes", nargs="+", help="of the split only these scenes")
@@ -73,11 +73,11 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.out.is_dir():
         raise ValueError(f"--out '{arguments.out}' is a folder, not a file to write")
     predictor = OccupancyPredictor.from_checkpoint(arguments.checkpoint, arguments.device)
-    nusc = open_nuscenes(arguments.dataroot, arguments.version)
-    scenes = _scenes(nusc, arguments.split, arguments.scenes)
-    with keyframe_progress(nusc, scenes, "scoring") as on_keyframe:
+    dataset = open_dataset(arguments)
+    scenes = _scenes(dataset, arguments.split, arguments.scenes)
+    with keyframe_progress(dataset, scenes, "scoring") as on_keyframe:
         scores = score_thresholds(
-            nusc,
+            dataset,
             scenes,
             predictor,
             arguments.thresholds,
@@ -94,9 +94,9 @@ def _run(arguments: argparse.Namespace) -> None:
         print(f"the best lies at an end of the thresholds tried; try some beyond {chosen:g}")
 
 
-def _scenes(nusc: NuScenes, split: str, only: Sequence[str] | None) -> tuple[str, ...]:
+def _scenes(dataset: KeyframeDataset, split: str, only: Sequence[str] | None) -> tuple[str, ...]:
     """In the dataset's order; raises DatasetError for an unknown split or a scene outside of it."""
-    scenes = scenes_of(nusc, split)
+    scenes = scenes_of(dataset, split)
     if only is None:
         return scenes
     outside = [scene for scene in only if scene not in scenes]

@@ -7,19 +7,16 @@ nothing about this scene.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from gfocc_core.data.occ3d import Occ3dLabels, occ3d_path, read_occ3d
-from gfocc_core.data.scenes import DatasetError, keyframe_tokens
+from gfocc_core.data.occ3d import Occ3dLabels, read_occ3d
+from gfocc_core.data.scenes import DatasetError
 from gfocc_core.grid import OCC3D_GRID, VoxelGrid
 from gfocc_core.metrics.iou import NUM_IDS
 from gfocc_core.taxonomy import FREE_ID
-
-if TYPE_CHECKING:
-    from nuscenes.nuscenes import NuScenes
+from gfocc_core.training.keyframe_source import KeyframeDataset, keyframe_source
 
 Labels = npt.NDArray[np.uint8]
 
@@ -44,7 +41,7 @@ class VoxelPrior:
 
 
 def voxel_prior(
-    nusc: NuScenes, scenes: Sequence[str], on_keyframe: Callable[[], None] = lambda: None
+    dataset: KeyframeDataset, scenes: Sequence[str], on_keyframe: Callable[[], None] = lambda: None
 ) -> Labels:
     """The prior of all keyframes of some scenes, uint8 [X, Y, Z].
 
@@ -53,9 +50,9 @@ def voxel_prior(
     """
     if not scenes:
         raise DatasetError("there is no scene to take the voxel prior from")
-    prior = VoxelPrior()
+    prior, source = VoxelPrior(), keyframe_source(dataset)
     for scene in scenes:
-        for token in keyframe_tokens(nusc, scene):
-            prior.add(read_occ3d(occ3d_path(nusc.dataroot, scene, token)))
+        for token in source.tokens(scene):
+            prior.add(read_occ3d(source.truth_file(scene, token)))
             on_keyframe()
     return prior.labels()

@@ -1,2 +1,2 @@
-"""nuScenes scenes to rosbag2 and back onto topics; the commands are gfocc_ros.nuscenes_to_rosbag and
-gfocc_ros.play_rosbag."""
+"""nuScenes scenes to rosbag2 and back onto topics, and robots' bags to recordings; the commands are
+gfocc_ros.nuscenes_to_rosbag, play_rosbag and bag_to_recording."""

@@ -1,16 +1,19 @@
 """sensor_msgs/CameraInfo to the pinhole matrix and size of the rectified image.
 
-Called by the frame builder's calibration book.
+Called by the frame builder's calibration book and by the exporter of recordings; needs no ROS.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from sensor_msgs.msg import CameraInfo
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from sensor_msgs.msg import CameraInfo
 
 SHORTEST_FOCAL, LONGEST_FOCAL = 1.0, 1e6
 """Pixels; shorter ones are given in other units, longer ones see next to nothing."""
