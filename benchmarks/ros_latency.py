@@ -86,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cameras", type=int, default=6, metavar="N")
     parser.add_argument("--images", default="900x1600", metavar="HxW", help="size of every image")
     parser.add_argument("--transport", choices=("compressed", "raw"), default="compressed")
+    parser.add_argument(
+        "--large-images", action="store_true", help="send by config/fastdds_large_images.xml"
+    )
     parser.add_argument("--rate", type=float, default=10.0, help="frames per second (default: 10)")
     parser.add_argument("--outputs", nargs="+", choices=list(FRAME_TOPICS), default=["occupancy"])
     parser.add_argument("--seconds", type=float, default=30.0, help="measured (default: 30)")
@@ -108,6 +111,7 @@ def _setup(given: argparse.Namespace) -> Setup:
         cameras=tuple(f"camera_{number}" for number in range(given.cameras)),
         size=given.images,
         raw=given.transport == "raw",
+        large_images=given.large_images,
         rate_hz=given.rate,
         frames=math.ceil((given.warm_up + given.seconds) * given.rate),
         outputs=tuple(given.outputs),
@@ -178,6 +182,8 @@ def _print(about: Mapping[str, str], given: argparse.Namespace, result: Result) 
         f"- {given.cameras} cameras of {given.images}, {given.transport} "
         f"({result.image_kib:.0f} KiB each), {given.rate:g} Hz, {network}, {given.inference}"
     )
+    if given.large_images:
+        print("- sent by config/fastdds_large_images.xml")
     print(f"- read: {', '.join(given.outputs)}; {result.voxels:.0f} voxels a cloud")
     print(f"- {result.answered} of {result.sent} frames answered")
     dropped = ", ".join(f"{name} {count}" for name, count in result.drops.items())

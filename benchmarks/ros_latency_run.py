@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from gfocc_ros.large_images import use_large_images_profile
+
 BENCHMARKS = Path(__file__).resolve().parent
 READY_TIMEOUT_S = 600.0
 """A compiled network takes minutes to configure."""
@@ -33,6 +35,8 @@ class Setup:
     size: str
     """Of every image, HxW."""
     raw: bool
+    large_images: bool
+    """Whether the cameras send by the shipped Fast DDS profile."""
     rate_hz: float
     frames: int
     outputs: tuple[str, ...]
@@ -66,6 +70,10 @@ def run(setup: Setup, folder: Path) -> Traces:
         "ROS_LOG_DIR": str(folder),
         "PYTHONPATH": os.pathsep.join([str(BENCHMARKS.parent), *_python_path()]),
     }
+    cameras_environment = dict(environment)
+    concern = use_large_images_profile(cameras_environment) if setup.large_images else ""
+    if concern:
+        raise RunError(concern)
     values = folder / "parameters.yaml"
     parameters = {
         "cameras": list(setup.cameras),
@@ -87,7 +95,7 @@ def run(setup: Setup, folder: Path) -> Traces:
         _process("reader", reader_command, folder, environment) as reader,
     ):
         _wait_for_log(node, folder / "node.log", "ready:")
-        with _process("cameras", cameras_command, folder, environment) as cameras:
+        with _process("cameras", cameras_command, folder, cameras_environment) as cameras:
             before_s = _cpu_s(node.pid)
             sent = _last_line(cameras, folder / "cameras.log", close_stdin=False)
         node_cpu_s = _cpu_s(node.pid) - before_s

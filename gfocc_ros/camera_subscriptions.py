@@ -7,20 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import (
-    HistoryPolicy,
-    QoSCompatibility,
-    QoSProfile,
-    ReliabilityPolicy,
-    qos_check_compatible,
-    qos_policy_name_from_kind,
-)
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from gfocc_ros.frames.frame_builder import ImageMessage
 from gfocc_ros.parameters.parameters import NodeParameters
+from gfocc_ros.qos_mismatches import QosMismatches
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
@@ -43,7 +37,7 @@ class CameraSubscriptions:
     ) -> None:
         self._node = node
         self._subscriptions: dict[str, Subscription[Any]] = {}
-        self._doubtful: set[str] = set()
+        self._mismatches = QosMismatches(node)
         compressed = parameters.image_transport == "compressed"
         image_type = CompressedImage if compressed else Image
         suffix = "/compressed" if compressed else ""
@@ -58,29 +52,12 @@ class CameraSubscriptions:
 
     def mismatches(self) -> tuple[str, ...]:
         """A sentence for each topic whose publishers' QoS does not fit at the moment."""
-        sentences = []
-        for topic in sorted(self._doubtful):
-            misfits = [
-                reason
-                for publisher in self._node.get_publishers_info_by_topic(topic)
-                for compatible, reason in [
-                    qos_check_compatible(
-                        publisher.qos_profile, self._subscriptions[topic].qos_profile
-                    )
-                ]
-                if compatible == QoSCompatibility.ERROR
-            ]
-            if misfits:
-                sentences.append(f"{topic}: {misfits[0].rstrip(';')}")
-            else:
-                self._doubtful.discard(topic)
-        return tuple(sentences)
+        return self._mismatches.sentences()
 
     def destroy(self) -> None:
         for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
-        self._doubtful.clear()
 
     def _subscribe(
         self, kind: type[Any], topic: str, callback: Callable[[Any], None], depth: int
@@ -102,8 +79,7 @@ class CameraSubscriptions:
         )
 
     def _on_mismatch(self, topic: str, event: Any) -> None:
-        self._doubtful.add(topic)
-        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        policy = self._mismatches.note(topic, event)
         self._node.get_logger().warning(
             f"nothing arrives on '{topic}': its publisher's {policy} does not fit; set parameter "
             f"'qos_overrides.{topic}.subscription.*' or the publisher's QoS"

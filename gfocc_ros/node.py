@@ -143,7 +143,9 @@ class OccupancyNode(LifecycleNode):
         assert self._outputs is not None
         session = ActiveSession(self, self.parameters, self._predictor, self._outputs)
         self._session = session
-        self._diagnostics.watch = PipelineWatch(session.pipeline, session.cameras.mismatches)
+        self._diagnostics.watch = PipelineWatch(
+            session.pipeline, session.cameras.mismatches, self._outputs.mismatches
+        )
         self.get_logger().info(
             f"ready: {len(self.parameters.cameras)} cameras ({self.parameters.image_transport})"
         )

@@ -1,7 +1,8 @@
 """Play a ROS 2 bag over DDS, for machines that have rclpy but no rosbag2.
 
 The messages go out as the bytes that were recorded, with the recorded QoS and timing. Playing
-starts when the subscribers are matched (see `--wait`) and ends when they have acknowledged.
+starts when the subscribers are matched (see `--wait`) and ends when they have acknowledged. Large
+images go through shared memory (see `gfocc_ros.large_images`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from rosgraph_msgs.msg import Clock
 from gfocc_ros.bags.command import BagError, OneLineParser, report_bad_input
 from gfocc_ros.bags.publishers import create_publishers, wait_for_subscribers
 from gfocc_ros.bags.recording import RecordedMessage, Recording
+from gfocc_ros.large_images import use_large_images_profile
 
 COMMAND = "play_rosbag"
 CLOCK_TOPIC = "/clock"
@@ -37,6 +39,8 @@ LOOP_PAUSE_S = 0.1
 """Between the last message and the first of the next round."""
 ACKNOWLEDGE_S = 10.0
 """Longest wait for subscribers to acknowledge what they were sent (Fast DDS takes up to 3 s)."""
+LINGER_S = 0.5
+"""For subscribers of best effort, which read after the player is done and acknowledge nothing."""
 _LONGEST_NAP_S = 0.05
 _NS = 1_000_000_000
 
@@ -167,11 +171,11 @@ def _play(
             break
         if not stop.sleep_until(time.monotonic_ns() + round(LOOP_PAUSE_S * _NS)):
             break
-    _wait_for_acknowledgements(publishers, stop)
+    _wait_for_readers(publishers, stop)
     return played
 
 
-def _wait_for_acknowledgements(publishers: Mapping[str, Publisher[Any]], stop: StopSignal) -> None:
+def _wait_for_readers(publishers: Mapping[str, Publisher[Any]], stop: StopSignal) -> None:
     deadline = time.monotonic() + ACKNOWLEDGE_S
     waiting = list(publishers)
     while waiting and time.monotonic() < deadline and not stop.requested:
@@ -179,10 +183,14 @@ def _wait_for_acknowledgements(publishers: Mapping[str, Publisher[Any]], stop: S
         waiting = [name for name in waiting if not publishers[name].wait_for_all_acked(nap)]
     if waiting and not stop.requested:
         _warn(f"not all subscribers acknowledged {', '.join(waiting)}")
+    stop.sleep_until(time.monotonic_ns() + round(LINGER_S * _NS))
 
 
 @contextmanager
 def _ros_node(words: list[str]) -> Iterator[Node]:
+    concern = use_large_images_profile()
+    if concern:
+        _warn(concern)
     context = Context()
     options = SignalHandlerOptions.NO
     try:

@@ -1,10 +1,12 @@
-"""Where the files that come with the package lie: trained weights and what belongs to them.
+"""Where the files that come with the package lie: trained weights, configuration.
 
-An installed package has them in its share folder; an editable one in the checkout's `assets/`.
+An installed package has them in its share folder (found by ROS's index, or below Python's prefix
+where no ROS environment is sourced); an editable one in the checkout.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
@@ -17,14 +19,20 @@ PRIOR = "tiny_synthetic_prior.npz"
 
 
 def shipped_asset(name: str) -> Path | None:
-    """The path of a shipped file, or None where this installation does not have it."""
-    candidates = [folder / "assets" / name for folder in _homes()]
+    """The path of a file in `assets/`, or None where this installation does not have it."""
+    return shipped_file(f"assets/{name}")
+
+
+def shipped_file(path: str) -> Path | None:
+    """The place of a file by its path in the checkout, or None as above."""
+    candidates = [folder / path for folder in _homes()]
     return next((path for path in candidates if path.is_file()), None)
 
 
 def _homes() -> list[Path]:
     checkout = Path(__file__).resolve().parents[1]
+    others = [checkout, Path(sys.prefix) / "share" / PACKAGE]
     try:
-        return [Path(get_package_share_directory(PACKAGE)), checkout]
-    except PackageNotFoundError:
-        return [checkout]
+        return [Path(get_package_share_directory(PACKAGE)), *others]
+    except (PackageNotFoundError, OSError):  # OSError: no ROS environment is sourced
+        return others

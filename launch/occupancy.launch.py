@@ -1,7 +1,9 @@
 """Launch the occupancy node, and RViz and a bag if asked; the rest stands in the parameter file."""
 
 # ruff: noqa: I001 (for ruff this folder is a package called launch)
+import os
 from pathlib import Path
+from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
@@ -10,8 +12,10 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+IS_OLD = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")  # Fast DDS before 3
+PROFILE_VARIABLE = f"{'FASTRTPS' if IS_OLD else 'FASTDDS'}_DEFAULT_PROFILES_FILE"
 SHARE = Path(get_package_share_directory("gfocc_ros"))
-ARGUMENTS = ("namespace", "checkpoint", "device", "rviz", "use_sim_time", "bag")
+ARGUMENTS = ("namespace", "checkpoint", "device", "rviz", "use_sim_time", "bag", "large_images")
 OUTPUTS = ("occupancy", "grid", "markers", "gaussians", "forecast", "classes")
 
 
@@ -26,13 +30,18 @@ def actions(context: LaunchContext) -> list[Node | IncludeLaunchDescription]:
         started.append(rviz(given["namespace"], is_simulated))
     if given["bag"]:
         source = PythonLaunchDescriptionSource(str(SHARE / "launch" / "play_bag.launch.py"))
-        started.append(IncludeLaunchDescription(source, launch_arguments=[("bag", given["bag"])]))
+        passed_on = [(name, given[name]) for name in ("bag", "large_images")]
+        started.append(IncludeLaunchDescription(source, launch_arguments=passed_on))
     return started
 
 
 def occupancy_node(given: dict[str, str], is_simulated: bool) -> Node:
     """The node; checkpoint and device override the parameter file only where they are given."""
     overrides = {name: given[name] for name in ("checkpoint", "device") if given[name]}
+    how: dict[str, Any] = {"output": "screen"}
+    if given["large_images"] == "true":
+        profile = str(SHARE / "config" / "fastdds_large_images.xml")
+        how["additional_env"] = {PROFILE_VARIABLE: profile}
     return Node(
         package="gfocc_ros",
         executable="occupancy_node",
@@ -42,7 +51,7 @@ def occupancy_node(given: dict[str, str], is_simulated: bool) -> Node:
             LaunchConfiguration("params_file"),
             {"use_sim_time": is_simulated, **overrides},
         ],
-        output="screen",
+        **how,
     )
 
 
@@ -98,6 +107,14 @@ def generate_launch_description() -> LaunchDescription:
                 "bag",
                 default_value="",
                 description="Path of a bag to play (see play_bag.launch.py); empty: none.",
+            ),
+            DeclareLaunchArgument(
+                "large_images",
+                default_value="false",
+                choices=["true", "false"],
+                description="Start node and bag with config/fastdds_large_images.xml (64 MiB of "
+                "shared memory each): large images and clouds pass whole and at once. Camera "
+                "drivers need it in their own environment.",
             ),
             OpaqueFunction(function=actions),
         ]

@@ -23,6 +23,7 @@ from gfocc_ros.diagnostics.health import (
     frames_within,
     judge_cameras,
     judge_frames,
+    judge_outputs,
 )
 from gfocc_ros.frames.drops import Drop
 from gfocc_ros.pipeline import OccupancyPipeline
@@ -43,14 +44,19 @@ class PipelineWatch:
     """Observes a running pipeline; made anew at every activation.
 
     Args:
-        qos_mismatches: gives a sentence for each topic whose QoS does not fit at the moment.
+        camera_mismatches: gives a sentence for each camera topic whose QoS does not fit now.
+        output_mismatches: the same of the outputs.
     """
 
     def __init__(
-        self, pipeline: OccupancyPipeline, qos_mismatches: Callable[[], tuple[str, ...]]
+        self,
+        pipeline: OccupancyPipeline,
+        camera_mismatches: Callable[[], tuple[str, ...]],
+        output_mismatches: Callable[[], tuple[str, ...]],
     ) -> None:
         self._pipeline = pipeline
-        self._qos_mismatches = qos_mismatches
+        self._camera_mismatches = camera_mismatches
+        self._output_mismatches = output_mismatches
         self._since_s = time.monotonic()
         self._tallies = deque([_Tally(self._since_s, {}, 0)])
 
@@ -79,7 +85,8 @@ class PipelineWatch:
             images=tally.images - before.images,
             silent_cameras=pipeline.silent_cameras(pipeline.parameters.stale_after_s),
             camera_count=len(pipeline.parameters.cameras),
-            qos_mismatches=self._qos_mismatches(),
+            camera_mismatches=self._camera_mismatches(),
+            output_mismatches=self._output_mismatches(),
             forecast_error=pipeline.forecast_error,
         )
 
@@ -123,6 +130,8 @@ class Diagnostics:
             cameras = judge_cameras(seen, limits)
             totals = {f"dropped {drop.value}": str(n) for drop, n in self.watch.total_drops.items()}
             statuses.append(self._status("cameras", cameras, _camera_values(seen) | totals))
+            unfit = {"QoS mismatches of outputs": "; ".join(seen.output_mismatches) or "none"}
+            statuses.append(self._status("outputs", judge_outputs(seen), unfit))
         return statuses
 
     def _status(self, part: str, finding: Finding, values: Mapping[str, str]) -> DiagnosticStatus:
@@ -166,7 +175,7 @@ def _camera_values(seen: Observation) -> dict[str, str]:
     return {
         "recent images": str(seen.images),
         "silent": ", ".join(seen.silent_cameras) or "none",
-        "QoS mismatches": "; ".join(seen.qos_mismatches) or "none",
+        "QoS mismatches": "; ".join(seen.camera_mismatches) or "none",
         **dropped,
     }
 

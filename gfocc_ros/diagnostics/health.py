@@ -14,6 +14,7 @@ The worst finding wins, in the order ERROR, STALE, WARN, OK:
 |         | WARN  | a camera sent none for `stale_after_s` |
 |         | WARN  | more than `warn_drop_share` of the images were dropped |
 |         | WARN  | a publisher's QoS does not fit: its messages never arrive |
+| outputs | WARN  | a subscription's QoS does not fit: it gets nothing |
 
 Drops of normal operation (a camera or reference faster than the network) count for nothing here.
 Knows no ROS.
@@ -70,8 +71,10 @@ class Observation:
     silent_cameras: tuple[str, ...]
     """Without an image for `stale_after_s`."""
     camera_count: int
-    qos_mismatches: tuple[str, ...]
-    """One sentence for each topic."""
+    camera_mismatches: tuple[str, ...]
+    """One sentence for each topic whose QoS does not fit."""
+    output_mismatches: tuple[str, ...]
+    """The same of the node's own topics."""
     forecast_error: str = ""
 
 
@@ -118,9 +121,15 @@ def judge_cameras(seen: Observation, limits: Limits) -> Finding:
     expected = seen.images + seen.drops.get(Drop.SILENT_CAMERA, 0)
     if _exceeds(bad, expected, limits):
         findings.append(Finding(Level.WARN, f"{bad} of {expected} images dropped"))
-    findings += [Finding(Level.WARN, sentence) for sentence in seen.qos_mismatches]
+    findings += [Finding(Level.WARN, sentence) for sentence in seen.camera_mismatches]
     heard = seen.camera_count - len(silent)
     return _worst(findings, f"{heard} of {seen.camera_count} cameras")
+
+
+def judge_outputs(seen: Observation) -> Finding:
+    """The status `outputs`."""
+    findings = [Finding(Level.WARN, sentence) for sentence in seen.output_mismatches]
+    return _worst(findings, "QoS fits")
 
 
 def frames_within(seen: Observation) -> tuple[FrameRecord, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from rclpy.node import Node
@@ -13,9 +14,10 @@ from rclpy.qos import (
     QoSPolicyKind,
     QoSProfile,
     ReliabilityPolicy,
-    qos_policy_name_from_kind,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from gfocc_ros.qos_mismatches import QosMismatches
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks
@@ -28,17 +30,20 @@ DEPTH = 5
 """Messages kept for readers that are behind."""
 
 
-def managed_publisher(node: Node, message_type: type[M], topic: str) -> Publisher[M]:
+def managed_publisher(
+    node: Node, message_type: type[M], topic: str, mismatches: QosMismatches
+) -> Publisher[M]:
     """Reliable and volatile; on a lifecycle node silent until that is active."""
     create = getattr(node, "create_lifecycle_publisher", node.create_publisher)
     qos = QoSProfile(
         history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=ReliabilityPolicy.RELIABLE
     )
-    publisher: Publisher[M] = create(message_type, topic, qos, **_options(node, topic))
-    return publisher
+    return _create(create, node, message_type, topic, qos, mismatches)
 
 
-def latched_publisher(node: Node, message_type: type[M], topic: str) -> Publisher[M]:
+def latched_publisher(
+    node: Node, message_type: type[M], topic: str, mismatches: QosMismatches
+) -> Publisher[M]:
     """Late subscribers get the last message; also while a lifecycle node is not active."""
     qos = QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
@@ -46,7 +51,7 @@ def latched_publisher(node: Node, message_type: type[M], topic: str) -> Publishe
         reliability=ReliabilityPolicy.RELIABLE,
         durability=DurabilityPolicy.TRANSIENT_LOCAL,
     )
-    return node.create_publisher(message_type, topic, qos, **_options(node, topic))
+    return _create(node.create_publisher, node, message_type, topic, qos, mismatches)
 
 
 def destroy_publisher(node: Node, publisher: Publisher[Any]) -> None:
@@ -55,8 +60,15 @@ def destroy_publisher(node: Node, publisher: Publisher[Any]) -> None:
     destroy(publisher)
 
 
-def _options(node: Node, topic: str) -> dict[str, Any]:
-    """Parameters `qos_overrides.<topic>.publisher.<policy>`, and a warning on a mismatch."""
+def _create(
+    create: Callable[..., Publisher[M]],
+    node: Node,
+    message_type: type[M],
+    topic: str,
+    qos: QoSProfile,
+    mismatches: QosMismatches,
+) -> Publisher[M]:
+    """With parameters `qos_overrides.<topic>.publisher.<policy>`, and told of mismatches."""
     name = node.resolve_topic_name(topic)
     policies = (
         QoSPolicyKind.HISTORY,
@@ -64,16 +76,18 @@ def _options(node: Node, topic: str) -> dict[str, Any]:
         QoSPolicyKind.RELIABILITY,
         QoSPolicyKind.DURABILITY,
     )
-    return {
-        "qos_overriding_options": QoSOverridingOptions(policies),
-        "event_callbacks": PublisherEventCallbacks(
-            incompatible_qos=functools.partial(_warn_of_mismatch, node, name)
-        ),
-    }
+    on_mismatch = functools.partial(_warn_of_mismatch, node, name, mismatches)
+    return create(
+        message_type,
+        topic,
+        qos,
+        qos_overriding_options=QoSOverridingOptions(policies),
+        event_callbacks=PublisherEventCallbacks(incompatible_qos=on_mismatch),
+    )
 
 
-def _warn_of_mismatch(node: Node, topic: str, event: Any) -> None:
-    policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
+def _warn_of_mismatch(node: Node, topic: str, mismatches: QosMismatches, event: Any) -> None:
+    policy = mismatches.note(topic, event)
     node.get_logger().warning(
         f"a subscription to '{topic}' gets nothing: its QoS asks for more {policy} than is "
         f"offered; change it or parameter 'qos_overrides.{topic}.publisher.{policy}'"

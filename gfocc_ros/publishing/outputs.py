@@ -29,6 +29,7 @@ from gfocc_ros.publishing.output_publishers import (
 from gfocc_ros.publishing.output_settings import OutputSettings
 from gfocc_ros.publishing.prediction import Prediction, Wanted
 from gfocc_ros.publishing.rate_limit import RateLimit
+from gfocc_ros.qos_mismatches import QosMismatches
 
 __all__ = ["CLASSES_TOPIC", "FRAME_TOPICS", "OutputSettings", "Outputs"]
 
@@ -49,7 +50,8 @@ CLASSES_TOPIC = "classes"
 
 
 class Outputs:
-    """Advertises on construction. All methods but `destroy` belong to one thread.
+    """Advertises on construction. All methods but `mismatches`, which belongs to the thread that
+    spins the node, and `destroy` belong to one thread.
 
     Args:
         node: a Node, or a LifecycleNode that activates what was created on it.
@@ -59,15 +61,16 @@ class Outputs:
     def __init__(self, node: Node, settings: OutputSettings) -> None:
         self.settings = settings
         self._node = node
+        self._mismatches = QosMismatches(node)
         self._publishers: dict[str, Publisher[Any]] = {
-            topic: managed_publisher(node, message_type, f"~/{topic}")
+            topic: managed_publisher(node, message_type, f"~/{topic}", self._mismatches)
             for topic, message_type in FRAME_TOPICS.items()
         }
         self._limits = {topic: RateLimit() for topic in FRAME_TOPICS}
         self._asked_for: set[str] | None = None
         self._boxes = BoxMarkers()
         self._ellipsoids = GaussianMarkers()
-        self._classes = latched_publisher(node, String, f"~/{CLASSES_TOPIC}")
+        self._classes = latched_publisher(node, String, f"~/{CLASSES_TOPIC}", self._mismatches)
         self._classes.publish(classes_message())
 
     def wanted(self, now_s: float) -> Wanted:
@@ -95,6 +98,10 @@ class Outputs:
         if forecasts and self._is_asked_for(FORECAST_TOPIC, now_s):
             message = forecast_message(forecasts, stamp_ns, self.settings.base_frame)
             self._send(FORECAST_TOPIC, message, now_s)
+
+    def mismatches(self) -> tuple[str, ...]:
+        """A sentence for each topic with a subscription whose QoS does not fit at the moment."""
+        return self._mismatches.sentences()
 
     def destroy(self) -> None:
         """Take the topics back; `wanted` and `publish` must not be called any more."""

@@ -1,13 +1,19 @@
-"""Velocities from poses: what a path's derivative is, at the stamps real readings have."""
+"""Velocities from poses, at the stamps real readings have, and the odometry of a whole bag."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from pyquaternion import Quaternion
 
+from gfocc_core.data.scenes import open_nuscenes
+from gfocc_ros.bags.conversion import convert_scene
 from gfocc_ros.bags.odometry import twists_along
+from tests.nuscenes_fixture import SCENES, write_nuscenes
+from tests.ros.bag_contents import matrix_from, on_topic, read_bag
 
 Floats = npt.NDArray[np.float64]
 SENSOR_OFFSETS_MS = (0.0, 5.3, 10.4, 18.0, 27.9, 35.5, 42.6)
@@ -66,3 +72,32 @@ def test_standing_vehicle_has_no_velocity() -> None:
     at = stamps(0.5, 3)
     twists = twists_along(at, np.tile(circle(np.array([3.0])), (len(at), 1, 1)))
     np.testing.assert_allclose(twists, 0, atol=1e-9)
+
+
+def test_odometry_has_the_pose_of_tf_and_the_velocity_of_the_vehicle(
+    tmp_path: Path,
+) -> None:
+    """The fixture's path is known in closed form: see its `_pose_at`."""
+    dataset = write_nuscenes(tmp_path / "nuscenes", SCENES[:1])
+    convert_scene(open_nuscenes(dataset.root, dataset.version), SCENES[0], tmp_path / "bag")
+    bag = read_bag(tmp_path / "bag")
+    transforms = {item.stamp_ns: item.message for item in bag if item.topic == "/tf"}
+    odometry = on_topic(bag, "/odom")
+    assert odometry.keys() == transforms.keys()
+    for stamp_ns, message in odometry.items():
+        assert (message.header.frame_id, message.child_frame_id) == ("odom", "base_link")
+        to_base = transforms[stamp_ns].transforms[1].transform
+        pose = message.pose.pose
+        expected = matrix_from(to_base.translation, to_base.rotation)
+        np.testing.assert_allclose(
+            matrix_from(pose.position, pose.orientation), expected, atol=1e-9
+        )
+        seconds = stamp_ns / 1e9 % 100
+        pitch = Quaternion(axis=[0, 1, 0], radians=0.02 * np.cos(seconds))
+        yaw = Quaternion(axis=[0, 0, 1], radians=2.8 + 0.15 * seconds)
+        velocity = (yaw * pitch).inverse.rotate(np.array([8, 1.2 * seconds, 0.1]))
+        nodding = np.array([0, -0.02 * np.sin(seconds), 0])
+        turning = pitch.inverse.rotate(np.array([0, 0, 0.15])) + nodding
+        linear, angular = message.twist.twist.linear, message.twist.twist.angular
+        np.testing.assert_allclose([linear.x, linear.y, linear.z], velocity, atol=0.02)
+        np.testing.assert_allclose([angular.x, angular.y, angular.z], turning, atol=2e-3)

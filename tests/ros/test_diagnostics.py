@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from nav_msgs.msg import OccupancyGrid
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 
 from tests.ros.camera_messages import compressed_image
@@ -118,6 +119,23 @@ def test_publisher_whose_qos_does_not_fit_is_named_until_it_leaves(
     best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     publisher = running.world.node.create_publisher(CameraInfo, TOPIC, best_effort)
     running.node.wait_for_log(f"nothing arrives on '{TOPIC}'")
-    ear.wait_for("cameras", lambda status: TOPIC in status.message and status.level != OK)
+    named = f"{TOPIC}: reliability does not fit"
+    ear.wait_for("cameras", lambda status: named in status.message and status.level != OK)
     running.world.node.destroy_publisher(publisher)
     ear.wait_for("cameras", lambda status: TOPIC not in status.message)
+
+
+def test_subscription_whose_qos_does_not_fit_is_a_warning_until_it_leaves(
+    running: Running, ear: Ear
+) -> None:
+    topic = f"{NAMESPACE}/occupancy/grid"
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    ear.wait_for("outputs", lambda status: status.level == OK)
+    subscription = running.world.node.create_subscription(
+        OccupancyGrid, topic, lambda _: None, latched
+    )
+    running.node.wait_for_log(f"a subscription to '{topic}' gets nothing")
+    values = ear.wait_for("outputs", lambda status: status.level == WARN)
+    assert values["QoS mismatches of outputs"].startswith(f"{topic}: durability does not fit")
+    running.world.node.destroy_subscription(subscription)
+    ear.wait_for("outputs", lambda status: status.level == OK)

@@ -9,12 +9,14 @@ import pytest
 
 from gfocc_ros.diagnostics.frame_statistics import FrameRecord
 from gfocc_ros.diagnostics.health import (
+    Finding,
     Level,
     Limits,
     Observation,
     frame_rate_hz,
     judge_cameras,
     judge_frames,
+    judge_outputs,
 )
 from gfocc_ros.frames.drops import Drop
 
@@ -34,7 +36,8 @@ HEALTHY = Observation(
     images=120,
     silent_cameras=(),
     camera_count=6,
-    qos_mismatches=(),
+    camera_mismatches=(),
+    output_mismatches=(),
 )
 
 
@@ -84,13 +87,20 @@ def test_frames(changes: dict[str, Any], level: Level, told: str) -> None:
         ({"drops": {Drop.SILENT_CAMERA: 20}}, Level.WARN, "20 of 140 images dropped"),
         ({"drops": {Drop.UNMATCHED_IMAGE: 500}}, Level.OK, ""),
         ({"drops": {Drop.NO_EGO_POSE: 20}}, Level.OK, ""),
-        ({"qos_mismatches": ("/rear: reliability",)}, Level.WARN, "/rear: reliability"),
+        ({"camera_mismatches": ("/rear: reliability",)}, Level.WARN, "/rear: reliability"),
     ],
 )
 def test_cameras(changes: dict[str, Any], level: Level, told: str) -> None:
     finding = judge_cameras(seen(**changes), LIMITS)
     assert finding.level == level
     assert told in finding.message
+
+
+def test_outputs_are_warned_of_where_a_subscription_gets_nothing() -> None:
+    assert judge_outputs(HEALTHY) == Finding(Level.OK, "QoS fits")
+    sentences = ("/grid: durability", "/occupancy: durability")
+    unfit = judge_outputs(seen(output_mismatches=sentences))
+    assert unfit == Finding(Level.WARN, "/grid: durability; /occupancy: durability")
 
 
 def test_worst_level_wins_and_everything_found_is_told_worst_first() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gfocc_ros.large_images import OLD_VARIABLE, PROFILE, VARIABLE
 from tests.ros.launch_stand_in import LaunchFile
 
 ROOT = Path(__file__).parents[2]
@@ -22,8 +23,9 @@ ARGUMENTS = {
         "rviz",
         "use_sim_time",
         "bag",
+        "large_images",
     },
-    "play_bag.launch.py": {"bag", "rate", "loop"},
+    "play_bag.launch.py": {"bag", "rate", "loop", "large_images"},
 }
 
 
@@ -101,7 +103,7 @@ def test_bag_is_played_by_the_other_launch_file_and_sets_the_time(occupancy: Lau
     node, bag = occupancy.started(bag="/drive")
     assert node["parameters"][1] == {"use_sim_time": True}
     assert bag.kind == "IncludeLaunchDescription"
-    assert dict(bag["launch_arguments"]) == {"bag": "/drive"}
+    assert dict(bag["launch_arguments"]) == {"bag": "/drive", "large_images": "false"}
     assert bag.arguments[0].endswith("launch/play_bag.launch.py")
     node, _ = occupancy.started(bag="/drive", use_sim_time="false")
     assert node["parameters"][1] == {"use_sim_time": False}
@@ -127,6 +129,35 @@ def test_bag_is_played_by_rosbag2_where_that_is_installed(
     (player,) = play_bag.started(bag=str(tmp_path))
     assert player.kind == "ExecuteProcess"
     assert player["cmd"] == ["ros2", "bag", "play", str(tmp_path), "--rate", "1.0", "--clock"]
+
+
+@pytest.mark.parametrize("with_rosbag2", [False, True])
+@pytest.mark.parametrize(
+    ("distro", "variable"), [("jazzy", OLD_VARIABLE), ("kilted", VARIABLE), ("", VARIABLE)]
+)
+def test_large_images_are_played_with_the_shipped_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_rosbag2: bool, distro: str, variable: str
+) -> None:
+    monkeypatch.setenv("ROS_DISTRO", distro)
+    play_bag = LaunchFile(LAUNCH_FOLDER / "play_bag.launch.py", monkeypatch)
+    play_bag.module["has_rosbag2"] = lambda: with_rosbag2
+    (plain,) = play_bag.started(bag=str(tmp_path))
+    assert "additional_env" not in plain.keywords
+    (player,) = play_bag.started(bag=str(tmp_path), large_images="true")
+    assert player["additional_env"] == {variable: str(ROOT / PROFILE)}
+
+
+@pytest.mark.parametrize(("distro", "variable"), [("humble", OLD_VARIABLE), ("", VARIABLE)])
+def test_node_and_its_bag_have_the_shipped_profile_on_demand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, distro: str, variable: str
+) -> None:
+    monkeypatch.setenv("ROS_DISTRO", distro)
+    occupancy = LaunchFile(LAUNCH_FOLDER / "occupancy.launch.py", monkeypatch)
+    (plain,) = occupancy.started()
+    assert "additional_env" not in plain.keywords
+    node, bag = occupancy.started(bag=str(tmp_path), large_images="true")
+    assert node["additional_env"] == {variable: str(ROOT / PROFILE)}
+    assert dict(bag["launch_arguments"])["large_images"] == "true"
 
 
 def test_missing_bag_is_named(play_bag: LaunchFile) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
-from ament_index_python.packages import PackageNotFoundError
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
 from gfocc_ros import shipped_assets
-from gfocc_ros.shipped_assets import shipped_asset
+from gfocc_ros.shipped_assets import shipped_asset, shipped_file
 
 
 @pytest.fixture
@@ -42,3 +43,15 @@ def test_a_package_that_is_not_indexed_leaves_the_checkout(
     monkeypatch.setattr(shipped_assets, "get_package_share_directory", missing)
     (homes[1] / "weights").touch()
     assert shipped_asset("weights") == homes[1] / "weights"
+
+
+def test_without_a_sourced_environment_the_python_prefix_serves(
+    homes: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipped_assets, "get_package_share_directory", get_package_share_directory)
+    monkeypatch.delenv("AMENT_PREFIX_PATH", raising=False)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "prefix"))
+    installed = tmp_path / "prefix" / "share" / "gfocc_ros" / "config" / "profile.xml"
+    installed.parent.mkdir(parents=True)
+    installed.touch()
+    assert shipped_file("config/profile.xml") == installed

@@ -1,6 +1,8 @@
-"""The node over minutes with every output read: no leak, no output that ends, no growing delay.
+"""The shipped network over minutes with every output read: no leak, no output that ends, no growing
+delay, and every frame is answered or counted as dropped.
 
-GFOCC_SOAK_SECONDS sets how long (default: 600). The curve of its memory is printed (`pytest -s`).
+A computer that is too slow for the cameras' rate answers fewer. GFOCC_SOAK_SECONDS sets how long
+(default: 600). The curve of the node's memory is printed (`pytest -s`).
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ from pathlib import Path
 
 import pytest
 
+from gfocc_ros.diagnostics.health import LOST_FRAMES
 from gfocc_ros.frames.drops import Drop
 from gfocc_ros.publishing.outputs import FRAME_TOPICS
+from gfocc_ros.shipped_assets import CHECKPOINT, shipped_asset
 from tests.ros.child_process import ChildProcess
 from tests.ros.node_process import NodeProcess
 from tests.ros.outputs_ear import Ear
-from tests.ros.running_node import small_checkpoint
 from tests.ros.traffic_process import OWN_TF
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
@@ -31,10 +34,13 @@ SHORTEST_S = 30.0
 LONGEST_WARM_UP_S = 60.0
 SAMPLE_PERIOD_S = 0.5
 MOST_GROWTH = 0.05
-MOST_SLOWDOWN = 1.5
-FEWEST_ANSWERED = 0.9
-LONGEST_SILENCE_S = 5.0
-"""Of any output; the slowest comes once a second."""
+MOST_SLOWDOWN = 2.0
+"""Other programs may slow the computer down; a queue that grows exceeds any factor."""
+LEAST_ACCOUNTED = 0.98
+"""Share of the frames that cameras sent which are answered or counted as dropped."""
+LONGEST_SILENCE_S = 20.0
+"""Of any output: an output that ended, not a computer that others fill for a while."""
+FRAME_DROPS = {drop.value for drop in LOST_FRAMES | {Drop.SUPERSEDED_FRAME}}
 CURVE_ROWS = 20
 
 
@@ -49,7 +55,8 @@ class Sample:
 def test_memory_outputs_and_latency_hold(tmp_path: Path) -> None:
     seconds = float(os.environ.get("GFOCC_SOAK_SECONDS", DEFAULT_S))
     assert seconds >= SHORTEST_S, f"GFOCC_SOAK_SECONDS must be at least {SHORTEST_S:.0f}"
-    checkpoint = small_checkpoint(tmp_path)
+    checkpoint = shipped_asset(CHECKPOINT)
+    assert checkpoint is not None
     given = ("-r", "__ns:=/soak", *OWN_TF, "-p", f"checkpoint:={checkpoint}")
     node = NodeProcess(tmp_path, *given)
     try:
@@ -61,14 +68,16 @@ def test_memory_outputs_and_latency_hold(tmp_path: Path) -> None:
         ):
             node.wait_for_log("ready:", timeout_s=60)
             ear.wait_for(lambda: all(ear.heard.values()), "one message of every output")
+            before = ear.drops
             began = time.monotonic()
             samples = _watch(node, began, seconds)
             ended = time.monotonic()
-        print(_curve(samples), f"\ndropped: {dict(ear.drops)}")
+            dropped = {reason: n - before.get(reason, 0) for reason, n in ear.drops.items()}
+        print(_curve(samples), f"\ndropped: {dropped}")
     finally:
         node.kill()
     assert node.log.count("Traceback") == 0
-    assert ear.drops.get(Drop.PREDICTION_FAILED.value, 0) == 0
+    assert dropped.get(Drop.PREDICTION_FAILED.value, 0) == 0
     warm_up_s = min(LONGEST_WARM_UP_S, seconds / 4)
     _assert_memory_holds([sample for sample in samples if sample.at_s >= warm_up_s])
     for topic, heard in ear.heard.items():
@@ -76,10 +85,13 @@ def test_memory_outputs_and_latency_hold(tmp_path: Path) -> None:
         silence_s = max(later - sooner for sooner, later in itertools.pairwise(times))
         print(f"{topic}: {len(times) - 2} messages, longest silence {silence_s:.2f} s")
         assert silence_s < LONGEST_SILENCE_S, topic
-    clouds = [h for h in ear.clouds if began + warm_up_s < h.arrival_s < ended]
-    due = (ended - began - warm_up_s) * RATE_HZ
-    assert len(clouds) >= FEWEST_ANSWERED * due, f"{len(clouds)} clouds of {due:.0f}"
-    _assert_latency_holds([cloud.lag_s for cloud in clouds])
+    clouds = [h for h in ear.clouds if began < h.arrival_s < ended]
+    accounted = len(clouds) + sum(n for why, n in dropped.items() if why in FRAME_DROPS)
+    due = (ended - began) * RATE_HZ
+    print(f"{len(clouds)} clouds, {accounted} of {due:.0f} frames answered or counted as dropped")
+    assert accounted >= LEAST_ACCOUNTED * due - 2 * RATE_HZ  # counts are told once a second
+    warm = [cloud.lag_s for cloud in clouds if cloud.arrival_s > began + warm_up_s]
+    _assert_latency_holds(warm)
 
 
 def _watch(node: NodeProcess, began: float, seconds: float) -> list[Sample]:
@@ -101,9 +113,15 @@ def _resident_mib(pid: int) -> float:
 
 def _assert_memory_holds(samples: Sequence[Sample]) -> None:
     tenth = max(1, len(samples) // 10)
-    first = statistics.median(sample.mib for sample in samples[:tenth])
-    last = statistics.median(sample.mib for sample in samples[-tenth:])
-    print(f"resident after the warm-up {first:.1f} MiB, at the end {last:.1f} MiB")
+    middle = len(samples) // 2
+    first, half, last = (
+        statistics.median(sample.mib for sample in part)
+        for part in (samples[:tenth], samples[middle : middle + tenth], samples[-tenth:])
+    )
+    print(
+        f"resident after the warm-up {first:.1f} MiB, halfway {half:.1f} MiB, "
+        f"at the end {last:.1f} MiB ({last / first - 1:+.2%})"
+    )
     assert last <= first * (1 + MOST_GROWTH)
 
 
