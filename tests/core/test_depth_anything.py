@@ -157,7 +157,7 @@ def test_an_unusable_depth_anything_is_named(
 
 def test_depth_anything_needs_its_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(LabellingError, match=r"pip install 'transformers<5'.*gfocc\[labels\]"):
+    with pytest.raises(LabellingError, match=r"pip install 'transformers<5'.*'\.\[labels\]'"):
         load(f"depth-anything,weights={folder}")
 
 

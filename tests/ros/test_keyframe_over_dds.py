@@ -71,6 +71,9 @@ class NoListener:
     def publish(self, prediction: Prediction, now_s: float) -> None:
         return
 
+    def publish_forecast(self, forecasts: Sequence[Occupancy], stamp_ns: int, now_s: float) -> None:
+        return
+
 
 def run_module(name: str, *arguments: str) -> None:
     command = [sys.executable, "-m", f"gfocc_ros.{name}", *arguments]
@@ -120,7 +123,7 @@ def play_into_pipeline(bag: Path) -> Frame:
         thread.join(5)
         context.try_shutdown()
     assert first.frame is not None
-    assert pipeline.drops.totals().keys() <= QUIET_DROPS
+    assert pipeline.drops.totals().keys() <= QUIET_DROPS, pipeline.drops.take_news()
     return first.frame
 
 

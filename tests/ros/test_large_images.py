@@ -83,6 +83,7 @@ def run_module(*words: str, **variables: str) -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.ros
+@pytest.mark.slow  # needs a processor to itself
 def test_six_raw_cameras_lose_nothing_with_the_shipped_profile(listener: Listener) -> None:
     words = ("tests.ros.raw_cameras_process", str(FRAMES), str(RATE_HZ))
     sender = run_module(*words, **WITH_PROFILE)
@@ -124,6 +125,7 @@ def raw_bag(tmp_path: Path) -> Path:
 
 
 @pytest.mark.ros
+@pytest.mark.slow  # needs a processor to itself
 def test_player_loses_no_raw_image(listener: Listener, raw_bag: Path) -> None:
     began = time.monotonic()
     player = run_module("gfocc_ros.play_rosbag", str(raw_bag), "--wait", "30")
