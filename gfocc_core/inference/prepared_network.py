@@ -9,6 +9,7 @@ from torch import nn
 
 from gfocc_core.inference.config import InferenceConfig
 from gfocc_core.inference.fast_layers import CoordinateLinear, HalfLinear, PaddedLinear
+from gfocc_core.inference.fused_resnet import fuse_resnet
 from gfocc_core.inference.sampling_operator import sample_as_operator
 from gfocc_core.model import GaussianFlowNetwork
 from gfocc_core.model.decoder import PositionEncoding
@@ -35,6 +36,7 @@ def prepare_network(
 
 def _halve(network: GaussianFlowNetwork) -> None:
     """Matrices to bfloat16 once, instead of by autocast in every frame."""
+    fuse_resnet(network.encoder.backbone)
     for module in network.modules():
         if isinstance(module, nn.MultiheadAttention):
             for name in ("in_proj_weight", "in_proj_bias"):
