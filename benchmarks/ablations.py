@@ -116,7 +116,7 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 def _base_config(out: Path, options: Sequence[str]) -> TrainingConfig:
     parser = training_parser()
     values = parser.parse_args([*options, f"--run.out={out}"])
-    ready = parser.instantiate_classes(values)
+    ready = parser.instantiate(values)
     config = TrainingConfig(**{name: ready[name] for name in TrainingConfig.__dataclass_fields__})
     if config.data.val_split is None:
         raise ValueError("data.val_split must name the split to score on")

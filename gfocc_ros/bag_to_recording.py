@@ -10,17 +10,12 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from gfocc_ros.bags.command import (
-    BagError,
-    OneLineParser,
-    report_bad_input,
-    terminate_as_interrupt,
-)
+from gfocc_core.command_line import INTERRUPTED, OneLineParser, report_bad_input
+from gfocc_ros.bags.command import BagError, terminate_as_interrupt
 from gfocc_ros.bags.progress import SceneProgress
 from gfocc_ros.bags.recording_export import ExportOptions, ExportReport, export_recording
 
 COMMAND: Final = "bag_to_recording"
-_INTERRUPTED: Final = 130
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
         return report_bad_input(COMMAND, error)
     except KeyboardInterrupt:
         print(f"{COMMAND}: interrupted: the same command goes on where it stopped", file=sys.stderr)
-        return _INTERRUPTED
+        return INTERRUPTED
     return code
 
 

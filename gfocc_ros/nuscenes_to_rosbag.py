@@ -13,15 +13,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gfocc_core.command_line import BAD_INPUT, INTERRUPTED, OneLineParser, report_bad_input
 from gfocc_core.data.scenes import DatasetError, open_nuscenes, scene_names
 from gfocc_ros.bags.batch import SceneBatch
-from gfocc_ros.bags.command import (
-    BAD_INPUT,
-    BagError,
-    OneLineParser,
-    report_bad_input,
-    terminate_as_interrupt,
-)
+from gfocc_ros.bags.command import BagError, terminate_as_interrupt
 from gfocc_ros.bags.content import TOPIC_GROUPS, BagContent
 from gfocc_ros.bags.conversion import convert_scene
 from gfocc_ros.bags.file import STORAGES, refuse_existing
@@ -32,7 +27,6 @@ if TYPE_CHECKING:
 
 COMMAND: Final = "nuscenes_to_rosbag"
 ALL_SCENES: Final = "all"
-_INTERRUPTED: Final = 130
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         return report_bad_input(COMMAND, error)
     except KeyboardInterrupt:
         print(f"{COMMAND}: interrupted, nothing unfinished left behind", file=sys.stderr)
-        return _INTERRUPTED
+        return INTERRUPTED
 
 
 def _parser() -> OneLineParser:

@@ -27,7 +27,8 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from rosgraph_msgs.msg import Clock
 
-from gfocc_ros.bags.command import BagError, OneLineParser, report_bad_input
+from gfocc_core.command_line import OneLineParser, report_bad_input
+from gfocc_ros.bags.command import BagError
 from gfocc_ros.bags.publishers import create_publishers, wait_for_subscribers
 from gfocc_ros.bags.recording import RecordedMessage, Recording
 from gfocc_ros.large_images import use_large_images_profile

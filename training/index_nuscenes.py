@@ -3,32 +3,24 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
+from gfocc_core.command_line import INTERRUPTED, OneLineParser, report_bad_input
 from gfocc_core.data.index_file import write_index
 from gfocc_core.data.nuscenes_index import build_index
 from gfocc_core.data.scenes import DatasetError
 
-BAD_INPUT = 2
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Reports a bad argument in one line, without the usage text."""
-
-    def error(self, message: str) -> NoReturn:
-        sys.exit(report_bad_input(message))
+COMMAND = "index_nuscenes"
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code (2: bad input, nothing written)."""
-    parser = OneLineParser(prog="index_nuscenes", description=__doc__)
+    parser = OneLineParser(prog=COMMAND, description=__doc__)
     parser.add_argument("--dataroot", type=Path, required=True, help="folder of the dataset")
     parser.add_argument("--version", required=True, help="its version, such as v1.0-trainval")
     parser.add_argument("--out", type=Path, required=True, help="index to write or replace")
@@ -39,10 +31,10 @@ def main(argv: list[str] | None = None) -> int:
             raise DatasetError(f"--out '{args.out}' is a folder, not a file to write")
         keyframes, scenes, cameras = index_dataset(args.dataroot, args.version, args.out)
     except (DatasetError, OSError) as error:
-        return report_bad_input(error)
+        return report_bad_input(COMMAND, error)
     except KeyboardInterrupt:
-        print("index_nuscenes: interrupted, nothing written", file=sys.stderr)
-        return 130
+        print(f"{COMMAND}: interrupted, nothing written", file=sys.stderr)
+        return INTERRUPTED
     print(
         f"wrote {args.out}: {keyframes} keyframes of {scenes} scenes, {cameras} cameras, "
         f"{args.out.stat().st_size / 1e6:.1f} MB, {time.monotonic() - started:.1f} s"
@@ -70,12 +62,6 @@ def index_dataset(dataroot: Path, version: str, out: Path) -> tuple[int, int, in
         progress.update(task, description="writing")
         write_index(out, meta, arrays)
     return len(arrays.tokens), len(meta.scenes), len(meta.cameras)
-
-
-def report_bad_input(message: object) -> int:
-    """Print one line on stderr and return the exit code to end with."""
-    print(f"index_nuscenes: error: {' '.join(str(message).split())}", file=sys.stderr)
-    return BAD_INPUT
 
 
 if __name__ == "__main__":

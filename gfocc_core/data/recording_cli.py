@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
 
+from gfocc_core.command_line import INTERRUPTED, OneLineParser, report_bad_input
 from gfocc_core.config import ConfigError
 from gfocc_core.data.index_file import IndexArrays, IndexMeta, write_index
 from gfocc_core.data.recording_index import build_recording_index
@@ -15,18 +15,10 @@ from gfocc_core.data.recording_scenes import RecordingReport
 from gfocc_core.data.scenes import DatasetError
 
 COMMAND = "index_recording"
-BAD_INPUT = 2
 _DESCRIPTION = """\
 Index recordings of one's own robot for training. A recording is a folder of the dataroot with
 calibration.yaml, poses.csv or poses.tum, and images/<camera>/<stamp in ns>.jpg;
 docs/bring_your_own_data.md describes it."""
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Reports a bad argument in one line, without the usage text."""
-
-    def error(self, message: str) -> NoReturn:
-        sys.exit(_report_bad_input(message))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,10 +32,10 @@ def main(argv: list[str] | None = None) -> int:
         meta, arrays, report = found
         write_index(args.out, meta, arrays)
     except (DatasetError, ConfigError, OSError) as error:
-        return _report_bad_input(error)
+        return report_bad_input(COMMAND, error)
     except KeyboardInterrupt:
         print(f"{COMMAND}: interrupted, nothing written", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     print("\n".join(_summary(args.out, meta, arrays, report)))
     return 0
 
@@ -100,8 +92,3 @@ def _summary(out: Path, meta: IndexMeta, arrays: IndexArrays, report: RecordingR
     lines += [f"skipped images: {n} {reason}" for reason, n in report.skipped.items() if n]
     lines += [f"keyframes without {name}: {n}" for name, n in report.missing.items() if n]
     return lines + [f"note: {remark}" for remark in report.remarks]
-
-
-def _report_bad_input(message: object) -> int:
-    print(f"{COMMAND}: error: {' '.join(str(message).split())}", file=sys.stderr)
-    return BAD_INPUT

@@ -234,7 +234,7 @@ class TrainingDataset(Dataset[TrainingItem]):
         if size != expected:
             raise DatasetError(
                 f"image '{path}' is {size[1]}x{size[0]}, "
-                f"but sample_data says {expected[1]}x{expected[0]}"
+                f"but the index says {expected[1]}x{expected[0]}"
             )
 
     def _read_labels(

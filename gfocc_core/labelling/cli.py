@@ -6,11 +6,11 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import torch
 import yaml
 
+from gfocc_core.command_line import INTERRUPTED, OneLineParser, report_bad_input
 from gfocc_core.config import ConfigError, ImageConfig
 from gfocc_core.data.scenes import DatasetError
 from gfocc_core.labelling import generation_commands, store_commands
@@ -18,7 +18,8 @@ from gfocc_core.labelling.protocols import LabellingError
 from gfocc_core.labelling.semantics import DEFAULT_THRESHOLD
 from gfocc_core.labelling.share import Shard
 
-INCOMPLETE, BAD_INPUT, INTERRUPTED = 1, 2, 130
+COMMAND = "generate_labels"
+INCOMPLETE = 1
 _DESCRIPTION = """\
 Make weak 2D labels of a dataset's keyframes, import them, look at them, check them.
 A store holds semantics, depth, or both: make each with its own command and store, then join them
@@ -34,13 +35,6 @@ Bring labels into a store. --semantics and --depth each name one of
     grey or a palette, depth as 16 bit grey that counts --depth-unit metres, 0 where there is none.
 Arrays have the images' full size, or with --on-raster that of the store's raster. Semantics are ids
 of the vocabulary's classes; depth is metres along the optical axis. Tokens are sample tokens."""
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Reports a bad argument in one line, without the usage text."""
-
-    def error(self, message: str) -> NoReturn:
-        sys.exit(_report(message))
 
 
 def main(argv: list[str] | None = None, *, script: Path) -> int:
@@ -61,13 +55,13 @@ def main(argv: list[str] | None = None, *, script: Path) -> int:
         print("interrupted: the same command goes on where it stopped", file=sys.stderr)
         return INTERRUPTED
     except (DatasetError, ConfigError, OSError, torch.cuda.OutOfMemoryError) as error:
-        return _report(error)
+        return report_bad_input(COMMAND, error)
 
 
 def labels_parser(configs: Path) -> argparse.ArgumentParser:
     """All commands and their options; the default vocabulary lies in `configs`."""
     parser = OneLineParser(
-        prog="generate_labels",
+        prog=COMMAND,
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -190,8 +184,3 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a number from 1, got '{text}'")
     return int(text)
-
-
-def _report(message: object) -> int:
-    print(f"generate_labels: error: {' '.join(str(message).split())}", file=sys.stderr)
-    return BAD_INPUT

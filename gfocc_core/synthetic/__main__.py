@@ -17,18 +17,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from gfocc_core.command_line import INTERRUPTED, report_bad_input
 from gfocc_core.data.scenes import DatasetError
 from gfocc_core.synthetic.config import SyntheticConfig
 from gfocc_core.synthetic.export import generate
 
-BAD_INPUT, INTERRUPTED = 2, 130
+COMMAND = "synthetic"
 
 
 class OneLineParser(ArgumentParser):
     """Reports a bad argument in one line, without the usage text."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        sys.exit(_report(message))
+        sys.exit(report_bad_input(COMMAND, message))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
     except (DatasetError, ValueError, OSError) as error:
         bar.stop()
-        return _report(error)
+        return report_bad_input(COMMAND, error)
     finally:
         bar.stop()
     print(f"dataset '{config.out}', version {folder.name}")
@@ -93,11 +94,6 @@ class _Bar:
 
     def stop(self) -> None:
         self._bar.stop()
-
-
-def _report(message: object) -> int:
-    print(f"synthetic: error: {' '.join(str(message).split())}", file=sys.stderr)
-    return BAD_INPUT
 
 
 if __name__ == "__main__":

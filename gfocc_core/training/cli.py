@@ -36,5 +36,5 @@ def training_parser() -> ArgumentParser:
 
 def _config(parser: ArgumentParser, arguments: Namespace) -> TrainingConfig:
     arguments.pop("config", None)
-    ready = parser.instantiate_classes(arguments)
+    ready = parser.instantiate(arguments)
     return TrainingConfig(**{name: ready[name] for name in TrainingConfig.__dataclass_fields__})

@@ -21,6 +21,7 @@ import rclpy
 import yaml
 from ament_index_python.packages import get_package_share_directory
 
+from gfocc_core.command_line import BAD_INPUT, INTERRUPTED
 from gfocc_core.data.scenes import DatasetError, open_nuscenes, scene_names
 from gfocc_core.grid import OCC3D_GRID
 from gfocc_core.report.comparison_sheet import DriveScores
@@ -50,10 +51,10 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps(_run(arguments)))
     except (DemoError, DatasetError) as error:
         print(f"gfocc_demo: {error}", file=sys.stderr)
-        return 2
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("gfocc_demo: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     return 0
 
 

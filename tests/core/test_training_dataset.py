@@ -454,7 +454,7 @@ def test_an_image_of_another_size_is_named(damaged: Recording) -> None:
     index.image_sizes[:, :] = 72, 128
     header = replace(make_header(), geometry=make_header(dict.fromkeys(SIZES, (72, 128))).geometry)
     store = other_store(damaged, damaged.files.root / "other", header)
-    with pytest.raises(DatasetError, match="is 64x36, but sample_data says 128x72") as caught:
+    with pytest.raises(DatasetError, match="is 64x36, but the index says 128x72") as caught:
         damaged.dataset(labels=store)[0]
     assert "CAM_" in str(caught.value)
     assert path.is_file()
