@@ -104,6 +104,8 @@ def in_own_process(work: Callable[..., dict[str, Any]], *arguments: Path) -> dic
 def print_table(result: dict[str, Any]) -> None:
     """The record as a table for people."""
     console = Console()
+    if not console.is_terminal:
+        console.width = 200  # a file has no width; 80 would cut the figures
     console.print(
         f"{result['device']}, {result['date']}; {result['scenes']} scenes, {result['samples']} "
         f"keyframes, {result['sample_data']} records of sensor data, "

@@ -95,6 +95,8 @@ def mean_size(case: Case, kind: str) -> float:
 def print_table(result: dict[str, Any]) -> None:
     """The record as a table for people."""
     console = Console()
+    if not console.is_terminal:
+        console.width = 200  # a file has no width; 80 would cut the figures
     console.print(
         f"{result['device']}, {result['date']}; {result['processes']} reading processes, files in "
         f"the page cache; targets: {TARGET_GIGABYTES:g} GB for {NUSCENES_KEYFRAMES} keyframes, "
