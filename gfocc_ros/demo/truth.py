@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from gfocc_core.data.frames import NUSCENES_CAMERAS, REFERENCE_CHANNEL
+from gfocc_core.data.frames import REFERENCE_CHANNEL, in_network_order
 from gfocc_core.data.lidar_positions import lidar_positions
 from gfocc_core.data.occ3d import Occ3dLabels, occ3d_path, read_occ3d
 from gfocc_core.data.scenes import DatasetError, get_record, keyframe_tokens
@@ -105,10 +105,9 @@ def scene_cameras(nusc: NuScenes, scene: str) -> SceneCameras:
             distances.setdefault(reading["channel"], []).append(distance)
     if not distances:
         raise DatasetError(f"scene '{scene}' has no camera image")
-    known = [channel for channel in NUSCENES_CAMERAS if channel in distances]
-    others = sorted(distances.keys() - set(known))
     nearest = min(distances, key=lambda channel: statistics.median(distances[channel]))
-    return SceneCameras(tuple(channel.lower() for channel in [*known, *others]), nearest.lower())
+    names = tuple(channel.lower() for channel in in_network_order(distances))
+    return SceneCameras(names, nearest.lower())
 
 
 def _camera_readings(nusc: NuScenes, sample: Record) -> list[Record]:
