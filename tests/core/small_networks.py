@@ -1,4 +1,5 @@
-"""Small networks of random weights in the files that the labelling networks are read from."""
+"""Small networks of random weights in the files that the labelling networks are read from, and
+real images of their size."""
 
 from __future__ import annotations
 
@@ -6,8 +7,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from PIL import Image
+from torch import Tensor, nn
 
 from gfocc_core.labelling.networks.phrase_queries import SPECIAL_TOKENS
 from gfocc_core.labelling.networks.sam import SamShape, build_sam
@@ -183,3 +186,10 @@ def specification(name: str, folder: Path) -> str:
         return f"{name},weights={write_dino_hf(folder)},size={SIZE}"
     path = write_sam(folder / "sam.pth") if name == "sam" else write_sam_hf(folder)
     return f"{name},weights={path}"
+
+
+def pieces_of_real_images(keyframe: Path, rows: int, columns: int) -> list[Tensor]:
+    """uint8 [rows, columns, 3] of each camera's image of the real keyframe."""
+    files = sorted(keyframe.glob("samples/CAM_*/*.jpg"))
+    found = [np.asarray(Image.open(file))[400 : 400 + rows, 300 : 300 + columns] for file in files]
+    return [torch.from_numpy(pixels.copy()) for pixels in found]

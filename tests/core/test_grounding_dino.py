@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from gfocc_core.labelling.models import load_model
 from gfocc_core.labelling.networks.grounding_dino import UNUSED_PARAMETERS
 from gfocc_core.labelling.protocols import Detections, LabellingError
-from tests.core.small_networks import SIZE, build_dino, specification
+from tests.core.small_networks import SIZE, build_dino, pieces_of_real_images, specification
 
 pytest.importorskip("groundingdino", reason="groundingdino-py is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
@@ -40,11 +39,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def images(keyframe_dir: Path) -> list[Tensor]:
-    """Pieces of the real keyframe's images, of a size that is not changed."""
-    rows, columns = AS_THEY_ARE
-    files = sorted(keyframe_dir.glob("samples/CAM_*/*.jpg"))
-    found = [np.asarray(Image.open(file))[400 : 400 + rows, 300 : 300 + columns] for file in files]
-    return [torch.from_numpy(pixels.copy()) for pixels in found]
+    return pieces_of_real_images(keyframe_dir, *AS_THEY_ARE)
 
 
 def make(specified: str, *options: str) -> Any:

@@ -7,18 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from PIL import Image
 from torch import Tensor
 
 from gfocc_core.labelling.models import load_model
 from gfocc_core.labelling.networks.sam import SHAPES, SamShape, build_sam
 from gfocc_core.labelling.networks.sam_segmentation import SamSegmenter
 from gfocc_core.labelling.protocols import LabellingError
-from tests.core.small_networks import SAM_SIDE, specification
+from tests.core.small_networks import SAM_SIDE, pieces_of_real_images, specification
 
 pytest.importorskip("segment_anything", reason="segment-anything is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
@@ -39,11 +37,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def images(keyframe_dir: Path) -> list[Tensor]:
-    """Pieces of the real keyframe's images, of a size that is not changed."""
-    rows, columns = AS_THEY_ARE
-    files = sorted(keyframe_dir.glob("samples/CAM_*/*.jpg"))
-    found = [np.asarray(Image.open(file))[400 : 400 + rows, 300 : 300 + columns] for file in files]
-    return [torch.from_numpy(pixels.copy()) for pixels in found]
+    return pieces_of_real_images(keyframe_dir, *AS_THEY_ARE)
 
 
 def make(specified: str, *options: str) -> Any:
