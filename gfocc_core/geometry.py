@@ -151,13 +151,25 @@ class CameraView:
             return self._project(points)
 
     def _project(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        in_camera = transform_points(self.cam_from_ego, points.unsqueeze(-3))
+        in_camera = _times(self.cam_from_ego[..., :3, :3], points.unsqueeze(-3))
+        in_camera = in_camera + self.cam_from_ego[..., None, :3, 3]
         depth = in_camera[..., 2:]
-        on_image = (in_camera @ self.intrinsics.transpose(-1, -2))[..., :2]
-        pixels = on_image / (depth + DEPTH_EPSILON)
-        pixels = pixels @ self.affine.transpose(-1, -2) + self.shift.unsqueeze(-2)
+        pixels = _times(self.intrinsics[..., :2, :], in_camera) / (depth + DEPTH_EPSILON)
+        pixels = _times(self.affine, pixels) + self.shift.unsqueeze(-2)
         height, width = self.size
         position = torch.stack([pixels[..., 0] / width, pixels[..., 1] / height], -1)
         inside = ((position > 0) & (position < 1)).all(-1)
         visible = inside & (depth.squeeze(-1) > MIN_DEPTH) & self.valid.unsqueeze(-1)
         return position, visible
+
+
+def _times(matrix: Tensor, points: Tensor) -> Tensor:
+    """Matrices [..., R, K] times points [..., N, K] as sums of products: [..., N, R].
+
+    A matrix product of three columns leaves nearly all of a GPU idle, and compilers cannot melt it
+    into what surrounds it.
+    """
+    first, *others = (
+        points[..., k, None] * matrix[..., None, :, k] for k in range(matrix.shape[-1])
+    )
+    return sum(others, first)

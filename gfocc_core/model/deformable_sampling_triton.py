@@ -16,6 +16,9 @@ from torch import Tensor
 
 from gfocc_core.model.deformable_sampling import SamplingProblem
 
+_WARPS = 1
+"""Per query: each thread then reads eight channels at once, and no sum needs a barrier."""
+
 
 def sample_triton(problem: SamplingProblem) -> Tensor:
     """As deformable_sampling.sample_views; the interpreter (TRITON_INTERPRET=1) takes CPU tensors."""
@@ -47,6 +50,7 @@ class _Sampling(torch.autograd.Function):
             _forward_kernel[(batch * queries,)](
                 *(values, reference, offsets, weights, visible.view(torch.uint8), sizes, out),
                 *_shape_arguments(values, offsets),
+                num_warps=_WARPS,
             )
         ctx.save_for_backward(values, reference, offsets, weights, visible, sizes)
         return out
@@ -65,6 +69,7 @@ class _Sampling(torch.autograd.Function):
                 *(d_reference, d_offsets, d_weights),
                 *shape,
                 triton.next_power_of_2(values.shape[1]),
+                num_warps=_WARPS,
             )
         return d_values.to(values.dtype), d_reference, d_offsets, d_weights, None, None
 
@@ -137,7 +142,7 @@ def _forward_kernel(
                 height = tl.load(sizes + level * 3)
                 width = tl.load(sizes + level * 3 + 1)
                 start = (batch * views + view) * positions + tl.load(sizes + level * 3 + 2)
-                for point in range(POINTS):
+                for point in tl.static_range(POINTS):
                     sample = ((query * HEADS + head) * LEVELS + level) * POINTS + point
                     x = tl.load(offsets + sample * 2, real_head, 0.0) + reference_x
                     y = tl.load(offsets + sample * 2 + 1, real_head, 0.0) + reference_y
