@@ -1,0 +1,141 @@
+"""The flow head's velocities of annotated objects next to their true ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from flow_objects import NOBODY, PEOPLE, VEHICLES, AnnotatedObject, owners
+from torch import Tensor
+
+from gfocc_core.data.occ3d import Occ3dLabels
+from gfocc_core.gaussians import Gaussians
+from gfocc_core.grid import OCC3D_GRID, VoxelGrid
+from gfocc_core.model.heads import is_dynamic
+from gfocc_core.taxonomy import DYNAMIC_IDS
+from gfocc_core.training.moving_objects import MIN_SPEED
+
+MARGIN = 0.5
+"""Metres around a box in which Gaussians count as the object's."""
+
+
+@dataclass(frozen=True)
+class VelocityRow:
+    """What the flow says of a group of objects; means over the matched ones, None without any.
+
+    An object counts once in every keyframe that it is seen in.
+    """
+
+    group: str
+    seen: int
+    matched: int
+    """Of the seen ones: Gaussians of a dynamic class are there."""
+    instances: int
+    """Different objects among the matched."""
+    speed: float | None
+    """True, m/s: the error of the guess that everything stands still."""
+    flow_speed: float | None
+    """m/s"""
+    error: float | None
+    """Distance of the flow's velocity from the true one, m/s."""
+    recovered: float | None
+    """Per cent: the flow's velocity along the true direction, of the true speed."""
+    right_way: float | None
+    """Per cent of the objects whose flow points into the true direction's half of space."""
+    correlation: float | None
+    """Pearson's, of the flow's and the true x and y; None too where either never changes."""
+
+
+@dataclass(frozen=True)
+class _Sighting:
+    instance: str
+    category: str
+    true: Tensor
+    """[3] m/s"""
+    flow: Tensor | None
+    """[3] m/s; None: no Gaussian of a dynamic class is there."""
+
+
+class VelocityTally:
+    """Collects keyframes."""
+
+    def __init__(self, grid: VoxelGrid = OCC3D_GRID) -> None:
+        self._grid = grid
+        self._sightings: list[_Sighting] = []
+
+    def add(
+        self,
+        objects: Sequence[AnnotatedObject],
+        gaussians: Gaussians,
+        velocities: Tensor,
+        truth: Occ3dLabels,
+    ) -> None:
+        """Compare one keyframe's objects that cameras see with its N Gaussians.
+
+        Args:
+            velocities: [N, 3] m/s over ground in the ego frame's axes.
+            truth: on any device; says what is seen.
+        """
+        moves = is_dynamic(gaussians.logits)
+        owner = owners(objects, gaussians.means[moves], MARGIN)
+        owned = owner != NOBODY
+        weight = gaussians.opacities[moves][owned].unsqueeze(-1)
+        sums = weight.new_zeros(len(objects), 4)
+        sums.index_add_(0, owner[owned], torch.cat([weight * velocities[moves][owned], weight], -1))
+        sums = sums.double().cpu()
+        for place in self._seen(objects, truth):
+            it, total = objects[place], sums[place, 3]
+            flow = sums[place, :3] / total if total > 0 else None
+            self._sightings.append(_Sighting(it.instance, it.category, it.velocity, flow))
+
+    def _seen(self, objects: Sequence[AnnotatedObject], truth: Occ3dLabels) -> list[int]:
+        """Places of objects of known velocity with a voxel of a dynamic class in a camera's view."""
+        dynamic = torch.isin(
+            truth.semantics, torch.tensor(DYNAMIC_IDS, device=truth.semantics.device)
+        )
+        voxels = self._grid.centers_of((dynamic & truth.mask_camera).nonzero())
+        found = owners(objects, voxels, self._grid.voxel_size / 2).unique().tolist()
+        return [at for at in found if at != NOBODY and not objects[at].velocity.isnan().any()]
+
+    def rows(self) -> list[VelocityRow]:
+        """Moving vehicles, moving people, both, and what stands."""
+
+        def moving(beginning: str) -> Callable[[_Sighting], bool]:
+            return lambda it: bool(it.true.norm() > MIN_SPEED) and it.category.startswith(beginning)
+
+        groups = {
+            "moving vehicles": moving(VEHICLES),
+            "moving people": moving(PEOPLE),
+            "all that moves": moving(""),
+            "what stands": lambda it: bool(it.true.norm() <= MIN_SPEED),
+        }
+        return [
+            _row(name, [it for it in self._sightings if belongs(it)])
+            for name, belongs in groups.items()
+        ]
+
+
+def _row(group: str, sightings: Sequence[_Sighting]) -> VelocityRow:
+    matched = [it for it in sightings if it.flow is not None]
+    counts = (len(sightings), len(matched), len({it.instance for it in matched}))
+    if not matched:
+        return VelocityRow(group, *counts, *[None] * 6)
+    true = torch.stack([it.true for it in matched])
+    flow = torch.stack([it.flow for it in matched if it.flow is not None])
+    along, speed = (flow * true).sum(-1), true.norm(dim=-1)
+    recovered = right_way = None
+    if group != "what stands":
+        recovered = 100 * float((along / speed).sum() / speed.sum())
+        right_way = 100 * float((along > 0).double().mean())
+    correlation = torch.corrcoef(torch.stack([flow[:, :2].flatten(), true[:, :2].flatten()]))[0, 1]
+    return VelocityRow(
+        group,
+        *counts,
+        speed=float(speed.mean()),
+        flow_speed=float(flow.norm(dim=-1).mean()),
+        error=float((flow - true).norm(dim=-1).mean()),
+        recovered=recovered,
+        right_way=right_way,
+        correlation=float(correlation) if bool(correlation.isfinite()) else None,
+    )
