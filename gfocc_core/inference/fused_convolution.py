@@ -6,7 +6,9 @@ cuDNN can do it all at once, by operators that torch.compile cannot look into.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 _CHANNEL_ALIGNMENT = 16
+_log = logging.getLogger(__name__)
 
 
 class FusedConvolution(nn.Module):
@@ -88,14 +91,53 @@ def _convolve_relu(
     groups: int,
 ) -> Tensor:
     images = images.contiguous(memory_format=torch.channels_last)
-    if not images.is_cuda:
-        total = F.conv2d(images, weight, bias, stride, padding, 1, groups)
-        return (total if residual is None else total + residual).relu()
+    call = (images, weight, bias, residual, stride, padding, groups)
+    return by_cudnn_or_parts(*call) if images.is_cuda else _by_parts(*call)
+
+
+def by_cudnn_or_parts(images: Tensor, weight: Tensor, *rest: Any) -> Tensor:
+    """In one kernel; where this GPU's cuDNN has none, in parts, with a line in the log."""
+    try:
+        return _by_cudnn(images, weight, *rest)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        _log.warning(
+            "a convolution %s of %s runs in parts: %s",
+            list(weight.shape),
+            list(images.shape),
+            str(error).strip().partition("\n")[0],
+        )
+        return _by_parts(images, weight, *rest)
+
+
+def _by_cudnn(
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    residual: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    groups: int,
+) -> Tensor:
     where = (stride, padding, [1, 1], groups)
     if residual is None:
         return torch.ops.aten.cudnn_convolution_relu(images, weight, bias, *where)
     residual = residual.contiguous(memory_format=torch.channels_last)
     return torch.ops.aten.cudnn_convolution_add_relu(images, weight, residual, 1.0, bias, *where)
+
+
+def _by_parts(
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    residual: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    groups: int,
+) -> Tensor:
+    total = F.conv2d(images, weight, bias, stride, padding, 1, groups)
+    return (total if residual is None else total + residual).relu()
 
 
 @_convolve_relu.register_fake

@@ -9,7 +9,11 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from gfocc_core.inference.fused_convolution import FusedConvolution, FusedStem
+from gfocc_core.inference.fused_convolution import (
+    FusedConvolution,
+    FusedStem,
+    by_cudnn_or_parts,
+)
 from gfocc_core.inference.fused_resnet import FusedBlock, fuse_resnet
 
 
@@ -43,6 +47,21 @@ def test_norm_residual_and_relu_are_inside(residual: bool, groups: int) -> None:
     expected = norm(convolution(images.float()))
     expected = (expected if added is None else expected + added.float()).relu()
     assert_alike(FusedConvolution(convolution, norm)(images, added), expected)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_what_cudnn_refuses_is_computed_in_parts(
+    residual: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch.manual_seed(2)
+    convolution, norm = nn.Conv2d(8, 16, 3, 1, 1, bias=False), norm_with_a_past(16)
+    fused = FusedConvolution(convolution, norm)
+    images = torch.randn(1, 8, 6, 6).bfloat16()  # on the CPU, where cuDNN refuses everything
+    added = torch.randn(1, 16, 6, 6).bfloat16() if residual else None
+    found = by_cudnn_or_parts(images, fused.weight, fused.bias, added, [1, 1], [1, 1], 1)
+    expected = norm(convolution(images.float()))
+    assert_alike(found, (expected if added is None else expected + added.float()).relu())
+    assert "runs in parts" in caplog.text
 
 
 @pytest.mark.parametrize(("kernel", "padding"), [(7, 3), (3, 1), (5, 2), (4, 1), (3, 0)])
