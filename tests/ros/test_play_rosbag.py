@@ -10,7 +10,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,67 +19,22 @@ import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
-from rosbags.highlevel import AnyReader
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-from rosgraph_msgs.msg import Clock
 
 from gfocc_core.data.scenes import open_nuscenes
 from gfocc_ros.bags.conversion import convert_scene
-from gfocc_ros.bags.messages import offered_qos
-from gfocc_ros.bags.publishers import message_class, playback_qos
-from gfocc_ros.bags.recording import RecordedTopic
+from gfocc_ros.bags.publishers import message_class
 from gfocc_ros.play_rosbag import main
 from tests.nuscenes_fixture import SCENES, write_nuscenes
+from tests.ros.played_bags import Bag, load, padded
 
 pytestmark = pytest.mark.ros
 
 ROOT = Path(__file__).resolve().parents[2]
 LATCHED = QoSProfile(depth=10, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 QUEUE = QoSProfile(depth=500)
-
-
-@dataclass(frozen=True)
-class Bag:
-    path: Path
-    stamps: dict[str, list[int]]
-    """Log times in nanoseconds by topic."""
-    cdr: dict[str, list[bytes]]
-    types: dict[str, str]
-
-    @property
-    def duration_s(self) -> float:
-        stamps = [stamp for own in self.stamps.values() for stamp in own]
-        return (max(stamps) - min(stamps)) / 1e9
-
-    @property
-    def start_ns(self) -> int:
-        return min(own[0] for own in self.stamps.values())
-
-
-def padded(cdr: bytes) -> bytes:
-    """The bytes as DDS may carry them: a payload is filled up to a multiple of 4."""
-    return cdr + bytes(-len(cdr) % 4)
-
-
-def load(path: Path) -> Bag:
-    stamps: dict[str, list[int]] = defaultdict(list)
-    cdr: dict[str, list[bytes]] = defaultdict(list)
-    with AnyReader([path]) as reader:
-        types = {connection.topic: connection.msgtype for connection in reader.connections}
-        for connection, stamp_ns, data in reader.messages():
-            stamps[connection.topic].append(stamp_ns)
-            cdr[connection.topic].append(padded(bytes(data)))
-    return Bag(path, dict(stamps), dict(cdr), types)
 
 
 @pytest.fixture(scope="module")
@@ -357,14 +311,6 @@ def test_unknown_type_is_skipped_with_a_warning(
     assert "played 1 messages" in out
 
 
-def error_line(capsys: pytest.CaptureFixture[str]) -> str:
-    """What a command wrote on stderr, which must be one line."""
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1, captured.err
-    return captured.err
-
-
 def test_only_unknown_types_are_an_error(
     strange_bag: Callable[[bool], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -372,91 +318,6 @@ def test_only_unknown_types_are_an_error(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert "no topic of the bag can be published" in lines[1]
-
-
-def nothing(path: Path) -> None:
-    """Leave no bag there."""
-
-
-def text_file(path: Path) -> None:
-    path.write_text("hello")
-
-
-def broken_mcap(path: Path) -> None:
-    path.mkdir()
-    (path / "metadata.yaml").write_text("rosbag2_bagfile_information: {version: 5}")
-
-
-def broken_yaml(path: Path) -> None:
-    path.mkdir()
-    (path / "metadata.yaml").write_text("{{{")
-
-
-def empty_bag(path: Path) -> None:
-    with Writer(path, version=8, storage_plugin=StoragePlugin.MCAP):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (nothing, "does not exist"),
-        (Path.mkdir, "is not a bag that can be read"),
-        (text_file, "is not a bag that can be read"),
-        (broken_mcap, "is not a bag that can be read"),
-        (broken_yaml, "is not a bag that can be read"),
-        (empty_bag, "holds no message"),
-    ],
-)
-def test_what_is_no_bag_is_one_line_and_exit_code_2(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    make: Callable[[Path], None],
-    said: str,
-) -> None:
-    path = tmp_path / "bag"
-    make(path)
-    assert main([str(path)]) == 2
-    line = error_line(capsys)
-    assert said in line
-    assert str(path) in line
-
-
-@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-def test_damaged_bag_is_one_line_and_exit_code_2(
-    bags: dict[str, Bag], tmp_path: Path, capsys: pytest.CaptureFixture[str], storage: str
-) -> None:
-    path = tmp_path / "bag"
-    path.mkdir()
-    for source in bags[storage].path.iterdir():
-        whole = source.read_bytes()
-        cut = whole if source.suffix == ".yaml" else whole[: len(whole) // 2]
-        (path / source.name).write_bytes(cut)
-    assert main([str(path), "--wait", "0", "--rate", "1000"]) == 2
-    captured = capsys.readouterr()
-    assert captured.err.splitlines()[-1].startswith("play_rosbag: error: ")
-    assert "Traceback" not in captured.err
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--rate", "0"], "--rate must be a positive number, got 0.0"),
-        (["--rate", "-1"], "--rate must be a positive number, got -1.0"),
-        (["--rate", "nan"], "--rate must be a positive number, got nan"),
-        (["--rate", "inf"], "--rate must be a positive number, got inf"),
-        (["--rate", "fast"], "--rate: invalid float value: 'fast'"),
-        (["--wait", "-1"], "--wait must be 0 or more seconds, got -1.0"),
-        (["--backwards"], "--backwards"),
-    ],
-)
-def test_bad_argument_is_one_line_and_exit_code_2(
-    bag: Bag, capsys: pytest.CaptureFixture[str], words: list[str], said: str
-) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main([str(bag.path), *words])
-    assert caught.value.code == 2
-    assert said in error_line(capsys)
 
 
 @pytest.mark.parametrize("option", [["-r", "nonsense"], ["--nonsense"]])
@@ -490,50 +351,3 @@ def test_the_bags_own_clock_gives_way_to_the_players(tmp_path: Path, listener: L
     clock = stamps_of(clock_type, listener.bytes_of("/clock"))
     assert clock[-1] == 100_000_000
     assert max(clock) == 100_000_000
-
-
-def test_installed_types_are_found_and_others_are_named() -> None:
-    assert message_class("rosgraph_msgs/msg/Clock") is Clock
-    for name in ("rosgraph_msgs/msg/Nothing", "no_such_msgs/msg/Thing", "os", "os/path/join"):
-        with pytest.raises(ValueError, match=name):
-            message_class(name)
-
-
-def recorded(*offered: Qos, messages: int = 3) -> RecordedTopic:
-    return RecordedTopic("/topic", "std_msgs/msg/String", offered, messages)
-
-
-def test_recorded_qos_is_offered_again() -> None:
-    best_effort = offered_qos(5)._replace(
-        reliability=QosReliability.BEST_EFFORT, deadline=QosTime(2, 5)
-    )
-    found = playback_qos(recorded(best_effort, best_effort._replace(depth=7)))
-    assert found.reliability == QoSReliabilityPolicy.BEST_EFFORT
-    assert found.durability == QoSDurabilityPolicy.VOLATILE
-    assert found.deadline.nanoseconds == 2_000_000_005
-    latched = playback_qos(recorded(offered_qos(1, latched=True), messages=40))
-    assert latched.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL
-    assert latched.depth >= 40  # a late subscriber gets them all
-
-
-@pytest.mark.parametrize(
-    "offered",
-    [
-        (),
-        (offered_qos(1, latched=True), offered_qos(1)),
-        (
-            offered_qos(0)._replace(
-                history=QosHistory.UNKNOWN,
-                reliability=QosReliability.UNKNOWN,
-                durability=QosDurability.SYSTEM_DEFAULT,
-                liveliness=QosLiveliness.UNKNOWN,
-            ),
-        ),
-    ],
-    ids=["nothing-recorded", "publishers-disagreed", "unknown-to-us"],
-)
-def test_unclear_qos_becomes_reliable_and_volatile(offered: tuple[Qos, ...]) -> None:
-    found = playback_qos(recorded(*offered))
-    assert found.reliability == QoSReliabilityPolicy.RELIABLE
-    assert found.durability == QoSDurabilityPolicy.VOLATILE
-    assert found.depth > 0
