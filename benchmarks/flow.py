@@ -25,12 +25,12 @@ from flow_forecast import ForecastRow, ForecastTally, Moment
 from flow_objects import annotated_objects
 from flow_velocity import VelocityRow, VelocityTally
 from kernel_report import ROOT, header
+from torch import Tensor
 
 from gfocc_core.checkpoint import CheckpointError
 from gfocc_core.data.frames import load_frame
 from gfocc_core.data.scenes import DatasetError, open_nuscenes
 from gfocc_core.gaussians import Gaussians
-from gfocc_core.inference.frame_pass import velocities
 from gfocc_core.predictor import OccupancyPredictor, resolve_device
 from gfocc_core.training.scene_choice import scenes_of
 from gfocc_core.training.scored_keyframes import scored_keyframes
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes
 
 STEPS = (1, 2, 4, 6)
-"""Keyframes ahead that forecasts are scored at, as far as the flow head reaches."""
+"""Keyframes ahead that the flow is scored at, as far as its head reaches."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ def main() -> int:
     parser = _parser()
     given = parser.parse_args()
     try:
+        if given.scenes is not None and given.scenes < 1:
+            raise ValueError(f"--scenes must be >= 1, got {given.scenes}")
         given.device = resolve_device(given.device)
         nusc = open_nuscenes(given.dataroot, given.version)
         scenes = scenes_of(nusc, given.split)[: given.scenes]
@@ -95,7 +97,8 @@ def measure(predictor: OccupancyPredictor, nusc: NuScenes, scenes: Sequence[str]
     """
     config, began = predictor.config, time.perf_counter()
     steps = tuple(step for step in STEPS if step <= config.model.flow_horizon)
-    motion, forecasts, count = VelocityTally(config.grid), ForecastTally(config), 0
+    motion = {step: VelocityTally(step, config) for step in steps}
+    forecasts, count = ForecastTally(config), 0
     past: deque[Moment] = deque(maxlen=max(steps) + 1)
     for keyframe in scored_keyframes(nusc, scenes):
         if keyframe.number == 0:
@@ -114,23 +117,30 @@ def measure(predictor: OccupancyPredictor, nusc: NuScenes, scenes: Sequence[str]
             ahead={0: labels} | {step: it.labels for step, it in zip(steps, ahead, strict=True)},
         )
         past.appendleft(now)
-        batch = replace(gaussians, **{f.name: getattr(gaussians, f.name)[None] for f in _FIELDS})
-        speeds = velocities(predictor.network, batch, config)
-        motion.add(now.objects, gaussians, speeds, truth.labels)
+        offsets = _offsets(predictor, gaussians, steps)
+        for tally, offset in zip(motion.values(), offsets, strict=True):
+            tally.add(now.objects, gaussians, offset, truth.labels)
         for step in (0, *steps):
             if step < len(past):
                 forecasts.add(step, past[step], now, truth.labels)
         count += 1
-    return Found(count, time.perf_counter() - began, motion.rows(), forecasts.rows())
-
-
-_FIELDS = fields(Gaussians)
+    rows = [row for tally in motion.values() for row in tally.rows()]
+    return Found(count, time.perf_counter() - began, rows, forecasts.rows())
 
 
 def _copy_of_last(predictor: OccupancyPredictor) -> Gaussians:
     last = predictor.gaussians
     assert last is not None
-    return replace(last, **{f.name: getattr(last, f.name).clone() for f in _FIELDS})
+    return replace(last, **{f.name: getattr(last, f.name).clone() for f in fields(last)})
+
+
+def _offsets(predictor: OccupancyPredictor, gaussians: Gaussians, steps: Sequence[int]) -> Tensor:
+    """Metres [S, N, 3] at some steps ahead, zero for what does not move by itself."""
+    batch = replace(
+        gaussians, **{f.name: getattr(gaussians, f.name)[None] for f in fields(gaussians)}
+    )
+    wanted = torch.tensor([steps], device=gaussians.means.device)
+    return predictor.network.flow(batch, wanted)[0]
 
 
 def _without_nan(value: Any) -> Any:
@@ -147,16 +157,20 @@ def _print(about: dict[str, str], scenes: Sequence[str], found: Found) -> None:
     print(f"- {found.keyframes} keyframes of {', '.join(scenes)}, in {found.seconds:.0f} s")
     print("- speeds in m/s, over ground; an object counts once in every keyframe that sees it\n")
     print(
-        "| objects | seen | matched | different | speed = error of standing still | flow's speed "
-        "| flow's error | recovered % | right way % | correlation |"
+        "| step | objects | seen | matched | different | speed = error of standing still "
+        "| flow's speed | flow's error | recovered % | right way % | correlation ahead | aside "
+        "| rise, m |"
     )
-    print("|---|" + "---:|" * 9)
+    print("|---:|---|" + "---:|" * 11)
     for row in found.velocity:
         counts = f"{row.seen} | {row.matched} | {row.instances}"
         speeds = " | ".join(_cell(it) for it in (row.speed, row.flow_speed, row.error))
+        shares = f"{_cell(row.recovered, 1)} | {_cell(row.right_way, 1)}"
+        rest = (row.correlation_ahead, row.correlation_aside, row.rise)
         print(
-            f"| {row.group} | {counts} | {speeds} | {_cell(row.recovered, 1)} "
-            f"| {_cell(row.right_way, 1)} | {_cell(row.correlation)} |"
+            f"| {row.step} | {row.group} | {counts} | {speeds} | {shares} | "
+            + " | ".join(_cell(it) for it in rest)
+            + " |"
         )
     print("\n- per cent, of voxels in view around what moves or moved; dynamic: any such id\n")
     print("| ahead, s | dynamic classes | keyframes | voxels | mIoU | dynamic IoU | IoU |")

@@ -22,7 +22,7 @@ from gfocc_core.taxonomy import DYNAMIC_IDS, FREE_ID
 from gfocc_core.temporal import ego_motion
 from gfocc_core.voxelizer.api import voxelize_labels
 
-STILL, FLOW, TRUE = "stand still", "follow the flow", "follow the annotations"
+STILL, GONE, FLOW, TRUE = "stand still", "vanish", "follow the flow", "follow the annotations"
 """What Gaussians of dynamic classes may do until later; the last is what a perfect flow is worth."""
 
 
@@ -72,12 +72,13 @@ class ForecastTally:
         What counts: voxels that cameras see now, the grid reached then, and that lie around what
         moves now or around where things were that moved then: a ghost left behind is an error too.
         """
+        grid = self._config.grid
         then_from_now = ego_motion(now.global_from_ego, then.global_from_ego)
-        zone = resample_labels(then.moving.byte(), then_from_now)  # free: out of reach
+        zone = resample_labels(then.moving.byte(), then_from_now, grid)  # free: out of reach
         mask = truth.mask_camera & (zone != FREE_ID) & ((zone == 1) | now.moving)
         for way, labels in self._labels(steps, then, now, then_from_now).items():
             metric = self._scores.setdefault((steps, way), OccupancyIoU().to(labels.device))
-            metric.update(resample_labels(labels, then_from_now), truth.semantics, mask)
+            metric.update(resample_labels(labels, then_from_now, grid), truth.semantics, mask)
         self._keyframes[steps] = self._keyframes.get(steps, 0) + 1
 
     def _labels(
@@ -87,8 +88,12 @@ class ForecastTally:
         if steps == 0:
             return {STILL: then.ahead[0]}
         moved = follow_annotations(then.gaussians, then.objects, now.objects, then_from_now)
-        exact, _ = voxelize_labels(moved, self._config.grid, self._config.occupancy)
-        return {STILL: then.ahead[0], FLOW: then.ahead[steps], TRUE: exact}
+        hidden = then.gaussians.opacities * ~is_dynamic(then.gaussians.logits)
+        gone, exact = (
+            voxelize_labels(it, self._config.grid, self._config.occupancy)[0]
+            for it in (replace(then.gaussians, opacities=hidden), moved)
+        )
+        return {STILL: then.ahead[0], GONE: gone, FLOW: then.ahead[steps], TRUE: exact}
 
     def rows(self) -> list[ForecastRow]:
         return [self._row(*key) for key in sorted(self._scores, key=lambda key: key[0])]

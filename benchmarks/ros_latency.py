@@ -12,48 +12,26 @@ import argparse
 import json
 import math
 import os
-import re
-import statistics
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
-from inference_stream import image_size
+from inference_stream import FrameStream, image_size
 from kernel_report import header
-from kernel_timing import Times
-from ros_latency_run import RunError, Setup, Traces, run
+from ros_latency_network import write_random_checkpoint
+from ros_latency_result import Result, result_of
+from ros_latency_run import RunError, Setup, run
 
-from gfocc_core.config import PRESETS
+from gfocc_core.config import PRESETS, preset
+from gfocc_core.inference import InferenceConfig
 from gfocc_core.predictor import resolve_device
-from gfocc_ros.diagnostics.frame_statistics import WINDOW_S
-from gfocc_ros.frames.drops import Drop
 from gfocc_ros.publishing.outputs import FRAME_TOPICS
 
-_STAGE = re.compile(r"(?:stage )?(.+), (median|worst) \(ms\)")
-
-
-@dataclass(frozen=True)
-class Result:
-    """Milliseconds, but for counts and shares."""
-
-    sent: int
-    answered: int
-    image_kib: float
-    voxels: float
-    """Mean size of the clouds."""
-    from_stamp: Times
-    from_last_image: Times
-    stages_median: dict[str, float]
-    """Median over the reports of the node's medians."""
-    stages_worst: dict[str, float]
-    beside_network: float
-    """Sum of the stages' medians without the network's: build, publish and the wait for images."""
-    node_cpu: float
-    """Processor time of the node per frame, the network's included."""
-    drops: dict[str, int]
+VOXELS = 20_000
+"""Of a cloud; a trained network occupies about as many."""
+WEIGHTS = "random.safetensors"
 
 
 def main() -> int:
@@ -61,19 +39,30 @@ def main() -> int:
     given = parser.parse_args()
     try:
         setup = _setup(given)
-        with tempfile.TemporaryDirectory(prefix="gfocc-latency-") as folder:
-            result = _result(run(setup, Path(folder)), given.warm_up)
+        with tempfile.TemporaryDirectory(prefix="gfocc-latency-") as name:
+            folder = Path(name)
+            threshold = None if given.checkpoint else _random_network(folder / WEIGHTS, given)
+            traces = run(_with_random_network(setup, folder / WEIGHTS, threshold), folder)
+        result = result_of(traces, given.image_age, given.warm_up)
     except (RunError, ValueError) as error:
         parser.error(str(error))
     about = {**header(given.device, given.commit), "cores": str(os.cpu_count())}
     if given.json:
-        settings = {**asdict(setup), "seconds": given.seconds, "warm_up": given.warm_up}
+        network = (
+            {} if given.checkpoint else {"voxels": given.voxels, "density_threshold": threshold}
+        )
+        settings = {
+            **asdict(setup),
+            **network,
+            "seconds": given.seconds,
+            "warm_up": given.warm_up,
+        }
         report = {**about, "settings": settings, "result": asdict(result)}
         try:
             given.json.write_text(json.dumps(report, indent=2) + "\n")
         except OSError as error:
             parser.error(f"--json {given.json} cannot be written: {error.strerror}")
-    _print(about, given, result)
+    _print(about, given, threshold, result)
     return 0
 
 
@@ -82,6 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     network = parser.add_mutually_exclusive_group()
     network.add_argument("--preset", choices=sorted(PRESETS), default="paper")
     network.add_argument("--checkpoint", type=Path, help="in place of random weights of a preset")
+    parser.add_argument(
+        "--voxels",
+        type=int,
+        metavar="N",
+        help=f"that random weights shall occupy, about (default: {VOXELS})",
+    )
     parser.add_argument("--inference", choices=("plain", "fast"), default="plain")
     parser.add_argument("--cameras", type=int, default=6, metavar="N")
     parser.add_argument("--images", default="900x1600", metavar="HxW", help="size of every image")
@@ -90,6 +85,16 @@ def _parser() -> argparse.ArgumentParser:
         "--large-images", action="store_true", help="send by config/fastdds_large_images.xml"
     )
     parser.add_argument("--rate", type=float, default=10.0, help="frames per second (default: 10)")
+    parser.add_argument(
+        "--tf-rate", type=float, default=50.0, metavar="HZ", help="of odometry (default: 50)"
+    )
+    parser.add_argument(
+        "--image-age",
+        type=float,
+        default=0.0,
+        metavar="MS",
+        help="of an image when it is sent: what exposure, readout and JPEG take (default: 0)",
+    )
     parser.add_argument("--outputs", nargs="+", choices=list(FRAME_TOPICS), default=["occupancy"])
     parser.add_argument("--seconds", type=float, default=30.0, help="measured (default: 30)")
     parser.add_argument("--warm-up", type=float, default=5.0, help="seconds before (default: 5)")
@@ -100,11 +105,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _setup(given: argparse.Namespace) -> Setup:
-    for name in ("cameras", "rate", "seconds"):
+    if given.checkpoint and given.voxels is not None:
+        raise ValueError("--voxels is for random weights, a checkpoint has its own threshold")
+    given.voxels = VOXELS if given.voxels is None else given.voxels
+    for name in ("cameras", "rate", "seconds", "tf_rate", "voxels"):
         if not getattr(given, name) > 0:
-            raise ValueError(f"--{name} must be positive, got {getattr(given, name)}")
-    if given.warm_up < 0:
-        raise ValueError(f"--warm-up must be >= 0, got {given.warm_up}")
+            raise ValueError(f"{_flag(name)} must be positive, got {getattr(given, name)}")
+    for name in ("warm_up", "image_age"):
+        if not getattr(given, name) >= 0:
+            raise ValueError(f"{_flag(name)} must be >= 0, got {getattr(given, name)}")
     image_size(given.images)
     given.device = resolve_device(given.device)
     return Setup(
@@ -113,6 +122,8 @@ def _setup(given: argparse.Namespace) -> Setup:
         raw=given.transport == "raw",
         large_images=given.large_images,
         rate_hz=given.rate,
+        tf_rate_hz=given.tf_rate,
+        image_age_ms=given.image_age,
         frames=math.ceil((given.warm_up + given.seconds) * given.rate),
         outputs=tuple(given.outputs),
         node_parameters={
@@ -124,57 +135,37 @@ def _setup(given: argparse.Namespace) -> Setup:
     )
 
 
-def _result(traces: Traces, warm_up_s: float) -> Result:
-    """Frames after the warm-up; raises ValueError where none was answered."""
-    since = traces.sent[0]["fired"] + warm_up_s
-    until = traces.sent[-1]["sent"]
-    sent = [frame for frame in traces.sent if frame["fired"] >= since]
-    came = {cloud["stamp_ns"]: cloud for cloud in traces.came}
-    pairs = [(frame, came[frame["stamp_ns"]]) for frame in sent if frame["stamp_ns"] in came]
-    if not pairs:
-        raise ValueError(f"none of {len(sent)} frames was answered")
-    after = [report["values"] for report in traces.reports if report["at"] >= since]
-    # Each report is of the seconds before it: the warm-up's are left out where others are there.
-    clean = [r["values"] for r in traces.reports if since + WINDOW_S <= r["at"] <= until + 1.0]
-    median, worst = _stages(clean or after)
-    beside = sum(median[name] for name in ("wait", "build", "publish") if name in median)
-    last = after[-1] if after else {}
-    return Result(
-        sent=len(sent),
-        answered=len(pairs),
-        image_kib=traces.image_bytes / 1024,
-        voxels=statistics.mean(cloud["points"] for _, cloud in pairs),
-        from_stamp=Times.of([(cloud["at"] - frame["fired"]) * 1e3 for frame, cloud in pairs]),
-        from_last_image=Times.of([(cloud["at"] - frame["sent"]) * 1e3 for frame, cloud in pairs]),
-        stages_median=median,
-        stages_worst=worst,
-        beside_network=beside,
-        node_cpu=traces.node_cpu_s * 1e3 / len(traces.sent),
-        drops={
-            drop.value: int(last[f"dropped {drop.value}"])
-            for drop in Drop
-            if f"dropped {drop.value}" in last
-        },
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _random_network(path: Path, given: argparse.Namespace) -> float:
+    """Write the node's checkpoint; returns its density threshold."""
+    is_fast = given.inference == "fast"
+    return write_random_checkpoint(
+        path,
+        preset(given.preset),
+        given.voxels,
+        FrameStream(given.cameras, image_size(given.images)),
+        given.device,
+        InferenceConfig.fastest(given.device) if is_fast else InferenceConfig(),
     )
 
 
-def _stages(
-    reports: Sequence[Mapping[str, Any]],
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Medians and worsts (ms) by stage; camera spread and foreign values left out."""
-    found: dict[str, dict[str, list[float]]] = {"median": {}, "worst": {}}
-    for report in reports:
-        for key, value in report.items():
-            match = _STAGE.fullmatch(key)
-            if match and value != "unknown":
-                name, which = match.groups()
-                found[which].setdefault(name, []).append(float(value))
-    medians = {name: statistics.median(values) for name, values in found["median"].items()}
-    worsts = {name: max(values) for name, values in found["worst"].items()}
-    return medians, worsts
+def _with_random_network(setup: Setup, path: Path, threshold: float | None) -> Setup:
+    """The setup itself where there is no threshold."""
+    if threshold is None:
+        return setup
+    network = {"checkpoint": str(path), "density_threshold": threshold}
+    return replace(setup, node_parameters=setup.node_parameters | network)
 
 
-def _print(about: Mapping[str, str], given: argparse.Namespace, result: Result) -> None:
+def _print(
+    about: Mapping[str, str],
+    given: argparse.Namespace,
+    threshold: float | None,
+    result: Result,
+) -> None:
     network = given.checkpoint.name if given.checkpoint else f"preset {given.preset}"
     print("## ROS node: images to published cloud, over DDS\n")
     print("; ".join(f"{name} {value}" for name, value in about.items()) + "\n")
@@ -182,6 +173,11 @@ def _print(about: Mapping[str, str], given: argparse.Namespace, result: Result) 
         f"- {given.cameras} cameras of {given.images}, {given.transport} "
         f"({result.image_kib:.0f} KiB each), {given.rate:g} Hz, {network}, {given.inference}"
     )
+    print(f"- images {given.image_age:g} ms old when sent; odometry at {given.tf_rate:g} Hz")
+    if threshold is not None:
+        print(
+            f"- random weights, for {given.voxels} voxels occupied from density {threshold:.4g} on"
+        )
     if given.large_images:
         print("- sent by config/fastdds_large_images.xml")
     print(f"- read: {', '.join(given.outputs)}; {result.voxels:.0f} voxels a cloud")

@@ -33,7 +33,6 @@ DIFFERENT_FRAMES = 3
 JPEG_QUALITY = 92
 SPEED = 8.0
 """m/s"""
-TF_PERIOD_S = 0.02
 CONNECT_TIMEOUT_S = 120.0
 
 CameraMessage: TypeAlias = Image | CompressedImage
@@ -103,7 +102,7 @@ class Vehicle:
             message.header.stamp = stamp
             camera.publish(message)
 
-    def drive(self, is_over: Callable[[], bool]) -> None:
+    def drive(self, rate_hz: float, is_over: Callable[[], bool]) -> None:
         """Send tf as odometry does, all the time."""
         began_ns = time.time_ns()
         while not is_over():
@@ -113,7 +112,7 @@ class Vehicle:
             pose.header.stamp = stamp_from_nanoseconds(stamp_ns)
             pose.transform.translation.x = SPEED * (stamp_ns - began_ns) * 1e-9
             self._tf.sendTransform(pose)
-            time.sleep(TF_PERIOD_S)
+            time.sleep(1 / rate_hz)
 
 
 def _driver(camera: str) -> Node:
@@ -169,23 +168,27 @@ def main() -> None:
     parser.add_argument("--size", type=image_size, required=True)
     parser.add_argument("--raw", action="store_true")
     parser.add_argument("--rate", type=float, required=True)
+    parser.add_argument("--tf-rate", type=float, required=True, help="Hz")
+    parser.add_argument("--image-age", type=float, required=True, help="of stamps, ms")
     parser.add_argument("--frames", type=int, required=True)
     given = parser.parse_args()
     rclpy.init()
     node = Node("cameras")
     vehicle = Vehicle(node, given.cameras, given.size, given.raw)
     over = threading.Event()
-    driver = threading.Thread(target=vehicle.drive, args=(over.is_set,))
+    driver = threading.Thread(target=vehicle.drive, args=(given.tf_rate, over.is_set))
     driver.start()
     try:
-        sent = _send(vehicle, given.rate, given.frames)
+        sent = _send(vehicle, given.rate, given.frames, given.image_age)
     finally:
         over.set()
         driver.join()
     print(json.dumps({"image_bytes": vehicle.image_bytes, "sent": sent}), flush=True)
 
 
-def _send(vehicle: Vehicle, rate: float, frames: int) -> list[dict[str, float]]:
+def _send(
+    vehicle: Vehicle, rate: float, frames: int, image_age_ms: float
+) -> list[dict[str, float]]:
     deadline = time.monotonic() + CONNECT_TIMEOUT_S
     while not vehicle.is_connected():
         if time.monotonic() > deadline:
@@ -196,7 +199,7 @@ def _send(vehicle: Vehicle, rate: float, frames: int) -> list[dict[str, float]]:
     began = time.monotonic()
     for number in range(frames):
         time.sleep(max(0.0, began + number / rate - time.monotonic()))
-        stamp_ns, fired = time.time_ns(), time.monotonic()
+        stamp_ns, fired = time.time_ns() - round(image_age_ms * 1e6), time.monotonic()
         vehicle.fire(number, stamp_ns)
         sent.append({"stamp_ns": stamp_ns, "fired": fired, "sent": time.monotonic()})
     time.sleep(3 / rate + 1.0)  # for the last answers, which need tf

@@ -38,6 +38,9 @@ class Setup:
     large_images: bool
     """Whether the cameras send by the shipped Fast DDS profile."""
     rate_hz: float
+    tf_rate_hz: float
+    image_age_ms: float
+    """By how much stamps lie before the moment of sending."""
     frames: int
     outputs: tuple[str, ...]
     node_parameters: dict[str, Any]
@@ -88,6 +91,7 @@ def run(setup: Setup, folder: Path) -> Traces:
         str(BENCHMARKS / "ros_latency_publisher.py"),
         *("--cameras", *setup.cameras, "--size", setup.size),
         *("--rate", str(setup.rate_hz), "--frames", str(setup.frames)),
+        *("--tf-rate", str(setup.tf_rate_hz), "--image-age", str(setup.image_age_ms)),
         *(["--raw"] if setup.raw else []),
     ]
     with (

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import rclpy
 from rclpy.executors import ExternalShutdownException
 
+from gfocc_ros.large_images import use_large_images_profile
 from gfocc_ros.prompt_exit import end_on_signals, end_process, ignore_signals, is_asked_to_end
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def main(args: Sequence[str] | None = None) -> int:
     end_on_signals(EXIT_LIMIT_S)  # before rclpy's own handlers, which call these
     node: OccupancyNode | None = None
     try:
+        concern = use_large_images_profile(harm="clouds of more than 0.5 MB may come late")
         try:
             rclpy.init(args=None if args is None else list(args))
         except Exception as error:  # rclpy's class for bad arguments differs between releases
@@ -37,6 +39,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
         try:
             node = OccupancyNode()
+            if concern:
+                node.get_logger().warning(concern)
             if node.parameters.autostart:
                 node.start()
         except (ValueError, TransitionError) as error:

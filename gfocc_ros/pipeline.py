@@ -126,6 +126,8 @@ class OccupancyPipeline:
         now_s = time.monotonic()
         self.images += 1
         self._last_image_s[camera] = now_s
+        if self._worker.is_idle:  # else a newer image may take this one's place
+            self._builder.expect(camera, message)
         stamp_ns = nanoseconds_from_stamp(message.header.stamp)
         was_set_back = self._assembler.push(camera, stamp_ns, now_s, message, self._clock_ns())
         if was_set_back:

@@ -28,6 +28,7 @@ class NewestWinsWorker(Generic[T]):
         self._changed = threading.Condition()
         self._waiting: list[T] = []
         self._stopping = False
+        self._working = False
         # A daemon, so that a prediction that hangs cannot keep the process alive.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -35,6 +36,11 @@ class NewestWinsWorker(Generic[T]):
     @property
     def is_stopping(self) -> bool:
         return self._stopping
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether an item that came now would be worked on at once."""
+        return not (self._working or self._waiting or self._stopping)
 
     def submit(self, item: T) -> bool:
         """Hand over an item without waiting; returns whether it replaced one that waited."""
@@ -59,9 +65,11 @@ class NewestWinsWorker(Generic[T]):
                 self._changed.wait_for(lambda: self._waiting or self._stopping)
                 if self._stopping:
                     return
+                self._working = True
                 item = self._waiting.pop()
             try:
                 self._process(item)
             except Exception as error:
                 self._on_error(error)
+            self._working = False
             del item  # frees the images while the next item is awaited

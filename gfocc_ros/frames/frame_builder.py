@@ -1,7 +1,7 @@
 """A set of camera messages to a Frame: decode, calibrate, look up poses.
 
 A camera whose image, calibration or pose cannot be used is marked missing and counted by
-reason; nothing in a message raises. Called by the node's worker thread only.
+reason; nothing in a message raises. Called by the node's worker thread only, but for `expect`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class BuildReport:
     tf_wait_ms: float = 0.0
     """Spent in asking for poses, waiting included."""
     decode_ms: float = 0.0
-    """Until the last image was decoded, beside the poses, on all threads together."""
+    """Until the last image was decoded, beside the poses, on all threads together; 0 where that
+    was before the build."""
     camera_spread_ms: float = 0.0
     """Between the oldest and the newest image of the frame, by their stamps."""
 
@@ -110,6 +111,10 @@ class FrameBuilder:
         self.report = BuildReport()
         """Of the last build, also where it gave no frame."""
 
+    def expect(self, camera: str, message: ImageMessage) -> None:
+        """Start decoding an image that the next build will probably hold; from any thread."""
+        self._decoders.expect(camera, message)
+
     def close(self) -> None:
         """End the decoding threads; running ones finish their image."""
         self._decoders.close()
@@ -161,7 +166,7 @@ class FrameBuilder:
                 self._drops.count(Drop.BAD_CAMERA_INFO, camera, str(error))
                 continue
             frame_id = image.message.header.frame_id or info.header.frame_id
-            decoding = self._decoders.submit(image.message)
+            decoding = self._decoders.submit(camera, image.message)
             shots[camera] = _Shot(image.stamp_ns, frame_id, calibration, decoding)
         return shots
 
@@ -237,6 +242,6 @@ def _report(views: Mapping[str, _CameraView], poses: FramePoses, began_s: float)
     stamps = [view.stamp_ns for view in views.values()]
     return BuildReport(
         tf_wait_ms=poses.wait_s * 1e3,
-        decode_ms=max((view.ready_s - began_s for view in views.values()), default=0.0) * 1e3,
+        decode_ms=max([0.0, *(view.ready_s - began_s for view in views.values())]) * 1e3,
         camera_spread_ms=(max(stamps) - min(stamps)) * 1e-6 if stamps else 0.0,
     )

@@ -1,4 +1,4 @@
-"""Threads that decode the images of a frame side by side.
+"""Threads that decode the images of a frame side by side, of the next one as soon as they come.
 
 Used by the frame builder. The decoders let go of Python's lock, so cores are what counts.
 """
@@ -6,6 +6,7 @@ Used by the frame builder. The decoders let go of Python's lock, so cores are wh
 from __future__ import annotations
 
 import os
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +28,12 @@ class DecodedImage:
     ready_s: float
 
 
+@dataclass(frozen=True)
+class _Decoding:
+    message: ImageMessage
+    result: Future[DecodedImage]
+
+
 class ImageDecoders:
     """A pool of as many threads as there are cameras and cores for them."""
 
@@ -35,13 +42,40 @@ class ImageDecoders:
         threads = min(cameras, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._input_size = input_size
+        self._lock = threading.Lock()
+        self._expected: dict[str, _Decoding] = {}
+        self._closed = False
 
-    def submit(self, message: ImageMessage) -> Future[DecodedImage]:
-        """Start decoding; the result raises ImageDecodeError whatever is wrong with the bytes."""
+    def expect(self, camera: str, message: ImageMessage) -> None:
+        """Start decoding what `submit` will probably ask for, in place of the camera's last one.
+
+        Does nothing after `close`; may be called from any thread.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            before = self._expected.get(camera)
+            if before is not None:
+                before.result.cancel()
+            self._expected[camera] = _Decoding(message, self._pool.submit(self._decode, message))
+
+    def submit(self, camera: str, message: ImageMessage) -> Future[DecodedImage]:
+        """Start decoding, unless this very message is under way or done.
+
+        The result raises ImageDecodeError whatever is wrong with the bytes.
+        """
+        with self._lock:
+            expected = self._expected.get(camera)
+            if expected is not None and expected.message is message:
+                del self._expected[camera]
+                return expected.result
         return self._pool.submit(self._decode, message)
 
     def close(self) -> None:
         """End the threads; running ones finish their image."""
+        with self._lock:
+            self._closed = True
+            self._expected.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _decode(self, message: ImageMessage) -> DecodedImage:

@@ -325,3 +325,29 @@ def test_whatever_the_bytes_a_frame_is_sound_or_its_cameras_are_counted(seed: in
                 assert focal == 10
                 assert frame.rig.image_sizes[index] == (HEIGHT // 4, WIDTH // 4)
     bench.builder.close()
+
+
+def test_an_expected_image_is_decoded_once_and_another_one_in_its_place(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gfocc_ros.frames import image_decoders
+
+    decoded: list[ImageMessage] = []
+    decode = image_decoders.rgb_from_message
+
+    def count(message: ImageMessage, size: Any) -> Any:
+        decoded.append(message)
+        return decode(message, size)
+
+    monkeypatch.setattr(image_decoders, "rgb_from_message", count)
+    bench.builder.expect("left", bench.images["left"])
+    bench.builder.expect("front", compressed_image("front", STAMP_NS))  # not what the frame holds
+    frame = bench.build()
+    assert frame.valid == (True, True, True)
+    assert sum(message is bench.images["left"] for message in decoded) == 1
+    assert sum(message is bench.images["front"] for message in decoded) == 1
+
+
+def test_nothing_is_expected_after_the_end(bench: Bench) -> None:
+    bench.builder.close()
+    bench.builder.expect("left", bench.images["left"])

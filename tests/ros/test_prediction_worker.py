@@ -64,3 +64,14 @@ def test_stop_drops_what_waits_and_says_when_an_item_still_runs() -> None:
     task.let_go.release()
     assert task.worker.stop(5)
     assert task.started == ["long"]
+
+
+def test_it_is_idle_when_nothing_runs_or_waits() -> None:
+    task = Task()
+    assert task.worker.is_idle
+    task.worker.submit("first")
+    assert task.begun.acquire(timeout=5)
+    assert not task.worker.is_idle
+    task.let_go.release()
+    assert task.worker.stop(5)
+    assert not task.worker.is_idle
