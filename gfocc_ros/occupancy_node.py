@@ -6,6 +6,7 @@ the network still load.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -53,16 +54,21 @@ def main(args: Sequence[str] | None = None) -> int:
     except Exception:
         if not is_asked_to_end():
             raise  # else a signal ended the context under rclpy's hands, which raises many things
-    _shut_down(node)
-    return 0
-
-
-def _shut_down(node: OccupancyNode | None) -> None:
-    """Leave the ROS graph and end the process."""
     ignore_signals()
     if node is not None:
         node.stop(STOP_TIMEOUT_S)
         node.destroy_node()
+    node = None
+    _leave()
+    return 0
+
+
+def _leave() -> None:
+    """Leave the ROS graph and end the process; nobody may hold the node any more.
+
+    A lifecycle node lets go of DDS with its last reference: else its shared memory would stay.
+    """
+    gc.collect()
     rclpy.try_shutdown()
     end_process(0)
 
