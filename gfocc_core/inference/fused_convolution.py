@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -91,53 +91,55 @@ def _convolve_relu(
     groups: int,
 ) -> Tensor:
     images = images.contiguous(memory_format=torch.channels_last)
-    call = (images, weight, bias, residual, stride, padding, groups)
-    return by_cudnn_or_parts(*call) if images.is_cuda else _by_parts(*call)
+    sums = ConvolutionSums(images, weight, bias, residual, stride, padding, groups)
+    return sums.by_cudnn_or_parts() if images.is_cuda else sums.by_parts()
 
 
-def by_cudnn_or_parts(images: Tensor, weight: Tensor, *rest: Any) -> Tensor:
-    """In one kernel; where this GPU's cuDNN has none, in parts, with a line in the log."""
-    try:
-        return _by_cudnn(images, weight, *rest)
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError as error:
-        _log.warning(
-            "a convolution %s of %s runs in parts: %s",
-            list(weight.shape),
-            list(images.shape),
-            str(error).strip().partition("\n")[0],
-        )
-        return _by_parts(images, weight, *rest)
+@dataclass(frozen=True)
+class ConvolutionSums:
+    """One call of the operator, and the ways to compute it."""
+
+    images: Tensor
+    weight: Tensor
+    bias: Tensor
+    residual: Tensor | None
+    stride: Sequence[int]
+    padding: Sequence[int]
+    groups: int
+
+    def by_cudnn_or_parts(self) -> Tensor:
+        """In one kernel; in parts where this GPU's cuDNN has none, which is told and tried once."""
+        shapes = (self.images.shape, self.weight.shape, self.residual is None)
+        if shapes in _REFUSED:
+            return self.by_parts()
+        try:
+            return self.by_cudnn()
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            _REFUSED.add(shapes)
+            said = str(error).strip().partition("\n")[0]
+            _log.warning(
+                "a convolution %s of %s runs in parts: %s",
+                *(list(self.weight.shape), list(self.images.shape), said),
+            )
+            return self.by_parts()
+
+    def by_cudnn(self) -> Tensor:
+        where = (self.stride, self.padding, [1, 1], self.groups)
+        call = (self.images, self.weight)
+        if self.residual is None:
+            return torch.ops.aten.cudnn_convolution_relu(*call, self.bias, *where)
+        residual = self.residual.contiguous(memory_format=torch.channels_last)
+        return torch.ops.aten.cudnn_convolution_add_relu(*call, residual, 1.0, self.bias, *where)
+
+    def by_parts(self) -> Tensor:
+        where = (self.stride, self.padding, 1, self.groups)
+        total = F.conv2d(self.images, self.weight, self.bias, *where)
+        return (total if self.residual is None else total + self.residual).relu()
 
 
-def _by_cudnn(
-    images: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    residual: Tensor | None,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    groups: int,
-) -> Tensor:
-    where = (stride, padding, [1, 1], groups)
-    if residual is None:
-        return torch.ops.aten.cudnn_convolution_relu(images, weight, bias, *where)
-    residual = residual.contiguous(memory_format=torch.channels_last)
-    return torch.ops.aten.cudnn_convolution_add_relu(images, weight, residual, 1.0, bias, *where)
-
-
-def _by_parts(
-    images: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    residual: Tensor | None,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    groups: int,
-) -> Tensor:
-    total = F.conv2d(images, weight, bias, stride, padding, 1, groups)
-    return (total if residual is None else total + residual).relu()
+_REFUSED: set[tuple[torch.Size, torch.Size, bool]] = set()
 
 
 @_convolve_relu.register_fake

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from gfocc_core.inference.fused_convolution import (
+    ConvolutionSums,
     FusedConvolution,
     FusedStem,
-    by_cudnn_or_parts,
 )
 from gfocc_core.inference.fused_resnet import FusedBlock, fuse_resnet
 
@@ -58,10 +58,13 @@ def test_what_cudnn_refuses_is_computed_in_parts(
     fused = FusedConvolution(convolution, norm)
     images = torch.randn(1, 8, 6, 6).bfloat16()  # on the CPU, where cuDNN refuses everything
     added = torch.randn(1, 16, 6, 6).bfloat16() if residual else None
-    found = by_cudnn_or_parts(images, fused.weight, fused.bias, added, [1, 1], [1, 1], 1)
+    sums = ConvolutionSums(images, fused.weight, fused.bias, added, [1, 1], [1, 1], 1)
+    found = sums.by_cudnn_or_parts()
+    again = sums.by_cudnn_or_parts()
     expected = norm(convolution(images.float()))
     assert_alike(found, (expected if added is None else expected + added.float()).relu())
-    assert "runs in parts" in caplog.text
+    assert torch.equal(found, again)
+    assert caplog.text.count("runs in parts") == 1
 
 
 @pytest.mark.parametrize(("kernel", "padding"), [(7, 3), (3, 1), (5, 2), (4, 1), (3, 0)])
