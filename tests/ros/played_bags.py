@@ -8,6 +8,10 @@ from pathlib import Path
 
 from rosbags.highlevel import AnyReader
 
+from gfocc_core.data.scenes import open_nuscenes
+from gfocc_ros.bags.conversion import convert_scene
+from tests.nuscenes_fixture import SCENES, write_nuscenes
+
 
 @dataclass(frozen=True)
 class Bag:
@@ -41,3 +45,12 @@ def load(path: Path) -> Bag:
             stamps[connection.topic].append(stamp_ns)
             cdr[connection.topic].append(padded(bytes(data)))
     return Bag(path, dict(stamps), dict(cdr), types)
+
+
+def convert_drive(folder: Path) -> dict[str, Bag]:
+    """One second of a made-up drive, per storage."""
+    dataset = write_nuscenes(folder / "nuscenes", scenes=SCENES[:1], radars=True, annotations=True)
+    nusc = open_nuscenes(dataset.root, dataset.version)
+    for storage in ("mcap", "sqlite3"):
+        convert_scene(nusc, SCENES[0], folder / storage, storage)
+    return {storage: load(folder / storage) for storage in ("mcap", "sqlite3")}

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image as PilImage
 
+from gfocc_ros.frames import image_decoders
 from gfocc_ros.frames.camera_stream import StampedImage
 from gfocc_ros.frames.drops import Drop, DropCounters
 from gfocc_ros.frames.frame_assembler import ImageSet
@@ -330,8 +331,6 @@ def test_whatever_the_bytes_a_frame_is_sound_or_its_cameras_are_counted(seed: in
 def test_an_expected_image_is_decoded_once_and_another_one_in_its_place(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gfocc_ros.frames import image_decoders
-
     decoded: list[ImageMessage] = []
     decode = image_decoders.rgb_from_message
 

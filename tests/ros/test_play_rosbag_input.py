@@ -8,24 +8,15 @@ from pathlib import Path
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from gfocc_core.data.scenes import open_nuscenes
-from gfocc_ros.bags.conversion import convert_scene
 from gfocc_ros.play_rosbag import main
-from tests.nuscenes_fixture import SCENES, write_nuscenes
-from tests.ros.played_bags import Bag, load
+from tests.ros.played_bags import Bag, convert_drive
 
 pytestmark = pytest.mark.ros
 
 
 @pytest.fixture(scope="module")
 def bags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bag]:
-    """One second of the synthetic drive, per storage."""
-    folder = tmp_path_factory.mktemp("bags")
-    dataset = write_nuscenes(folder / "nuscenes", scenes=SCENES[:1], radars=True, annotations=True)
-    nusc = open_nuscenes(dataset.root, dataset.version)
-    for storage in ("mcap", "sqlite3"):
-        convert_scene(nusc, SCENES[0], folder / storage, storage)
-    return {storage: load(folder / storage) for storage in ("mcap", "sqlite3")}
+    return convert_drive(tmp_path_factory.mktemp("bags"))
 
 
 @pytest.fixture
