@@ -26,7 +26,8 @@ class InferenceConfig:
     """`torch.compile` of encoder, decoder and heads; max-autotune also times kernels against
     each other, which makes the first start minutes longer."""
     cuda_graph: bool = False
-    """Capture a whole frame once and replay it: no launch waits for Python."""
+    """Capture a whole frame once and replay it: no launch waits for Python, and what memory
+    alone decides is computed while the images travel."""
     stage_timings: bool = False
     """Time every stage, not only the whole frame."""
 

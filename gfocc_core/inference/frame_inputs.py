@@ -26,8 +26,8 @@ Sizes = tuple[tuple[int, int], ...]
 class FrameInputs:
     """Device buffers for frames of one rig: images, geometry and memory.
 
-    Only rows that the crop keeps travel. `load` must not be called before the device has finished
-    the previous frame.
+    Only rows that the crop keeps travel. A frame must not be loaded before the device has finished
+    the previous one.
     """
 
     def __init__(self, sizes: Sizes, config: Config, device: torch.device) -> None:
@@ -54,9 +54,12 @@ class FrameInputs:
             if valid
         )
 
-    def load(self, frame: Frame, past: TemporalState | None) -> None:
-        """Write a frame and what it remembers; copies to the device may still be under way."""
-        self._upload(
+    def start_loading(self, frame: Frame, past: TemporalState | None) -> None:
+        """Write what a frame remembers and its geometry; its images are on their way on return.
+
+        What is launched next may use memory and view, but not the images.
+        """
+        self._upload.start(
             [
                 image[first:] if valid else None
                 for image, first, valid in zip(
@@ -75,6 +78,10 @@ class FrameInputs:
         numbers = torch.cat([part.float() for part in parts], 1).flatten()
         self._geometry_staging.copy_(torch.cat([numbers, motion.float().flatten().cpu()]))
         self._geometry.copy_(self._geometry_staging, non_blocking=True)
+
+    def finish_loading(self) -> None:
+        """What is launched next may use the images too."""
+        self._upload.finish()
 
     def images(self, dtype: torch.dtype) -> Tensor:
         """Network input [1, cameras, 3, height, width], channels last."""

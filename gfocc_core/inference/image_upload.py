@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 import torch
@@ -32,26 +32,32 @@ class ImageUpload:
         )
         threads = max(1, min(_MOST_THREADS, len(places), (os.cpu_count() or 1) - 1))
         self._threads = ThreadPoolExecutor(threads, "image-upload")
+        self._images: Sequence[Tensor | None] = (None,) * len(places)
+        self._copies: list[Future[None] | None] = [None] * len(places)
 
-    def __call__(self, images: Sequence[Tensor | None]) -> None:
-        """Copy each camera's image; None leaves its place as it is.
+    def start(self, images: Sequence[Tensor | None]) -> None:
+        """Begin to copy each camera's image; None leaves its place as it is.
 
-        Copies to the device may still be under way on return; the buffers must not be filled
-        again before they have ended.
+        The device must have finished with the images before these.
         """
-        staged = [
+        wait([copy for copy in self._copies if copy])  # of a frame that was given up
+        self._images = images
+        self._copies = [
             self._threads.submit(_copy, buffer, image)
             if image is not None and image.device.type == "cpu" and not image.is_pinned()
             else None
             for buffer, image in zip(self._staging, images, strict=True)
         ]
-        for index, image in enumerate(images):
-            copy = staged[index]
+
+    def finish(self) -> None:
+        """Give the device all copies that it is to make, in the current stream."""
+        for index, (image, copy) in enumerate(zip(self._images, self._copies, strict=True)):
             if copy is not None:
                 copy.result()
                 image = self._staging[index]
             if image is not None:
                 self._places[index].copy_(image, non_blocking=True)
+        self._images = (None,) * len(self._places)
 
 
 def _copy(buffer: Tensor, image: Tensor) -> None:

@@ -68,5 +68,8 @@ def _compile(network: GaussianFlowNetwork, mode: str) -> None:
     for module in network.modules():
         if isinstance(module, ImageCrossAttention):
             module.sample = sample_as_operator
-    for part in (network.encoder, network.decoder, network.heads):
+    for part in (network.encoder, network.heads):
         part.compile(mode=mode, dynamic=False)
+    for name in ("recall", "look"):
+        step = getattr(network.decoder, name)
+        setattr(network.decoder, name, torch.compile(step, mode=mode, dynamic=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
@@ -13,13 +13,19 @@ import torch
 from gfocc_core.config import Config
 from gfocc_core.frame import Frame
 from gfocc_core.gaussians import Gaussians
-from gfocc_core.inference.captured_program import CapturedProgram, Program
+from gfocc_core.inference.captured_program import (
+    CapturedProgram,
+    FrameSteps,
+    LaunchedProgram,
+    Program,
+)
 from gfocc_core.inference.config import InferenceConfig
 from gfocc_core.inference.frame_inputs import FrameInputs, Sizes, sizes_of
 from gfocc_core.inference.frame_pass import FrameResult, decode, occupancy, velocities
 from gfocc_core.inference.prepared_network import prepare_network
 from gfocc_core.inference.stage_clock import FrameClock
 from gfocc_core.model import GaussianFlowNetwork
+from gfocc_core.model.decoder import Recollection
 from gfocc_core.temporal import TemporalState
 
 _log = logging.getLogger(__name__)
@@ -54,12 +60,17 @@ class StaticRunner:
     ) -> FrameResult:
         """As FrameRunner.run."""
         inputs = self._inputs_for(frame, config)
-        inputs.load(frame, past)
-        self._clock.mark("upload")
         key = (past is not None, velocity)
-        if key not in self._programs:
-            self._programs[key] = self._made(partial(self._compute, inputs, config, *key))
-        return self._programs[key]()
+        program = self._programs.get(key)
+        inputs.start_loading(frame, past)
+        if program is not None:
+            program.begin()
+        inputs.finish_loading()
+        self._clock.mark("upload")
+        if program is None:
+            program = self._programs[key] = self._made(self._steps(inputs, config, *key))
+            program.begin()
+        return program.finish()
 
     def _inputs_for(self, frame: Frame, config: Config) -> FrameInputs:
         inputs = self._inputs
@@ -72,18 +83,29 @@ class StaticRunner:
             self._inputs, self._config = inputs, config
         return inputs
 
-    def _compute(
+    def _steps(
         self, inputs: FrameInputs, config: Config, with_memory: bool, velocity: bool
-    ) -> FrameResult:
+    ) -> FrameSteps:
         """A frame from the buffers; alike whenever it runs, and without a look at the device."""
-        half = self._dtype == torch.bfloat16
+        recall = partial(self._recall, inputs) if with_memory else None
+        return FrameSteps(recall, partial(self._look, inputs, config, velocity))
+
+    def _recall(self, inputs: FrameInputs) -> Recollection:
+        with self._autocast():
+            return self._network.recall(1, inputs.memory())
+
+    def _look(
+        self, inputs: FrameInputs, config: Config, velocity: bool, recalled: Recollection | None
+    ) -> FrameResult:
         images = inputs.images(self._dtype)
         self._clock.mark("preprocess")
-        memory = inputs.memory() if with_memory else None
-        with torch.autocast(self._device.type, self._dtype, enabled=half, cache_enabled=False):
+        with self._autocast():
             levels = self._network.encode(images)
             self._clock.mark("encode")
-            gaussians = decode(self._network, levels, inputs.view(), memory)
+            if recalled is None:
+                gaussians = decode(self._network, levels, inputs.view(), None)
+            else:
+                gaussians = self._network.look(levels, inputs.view(), recalled)
             speeds = velocities(self._network, gaussians, config) if velocity else None
         exact = {f.name: getattr(gaussians, f.name)[0].float() for f in fields(gaussians)}
         only = Gaussians(**exact)
@@ -92,30 +114,35 @@ class StaticRunner:
         self._clock.mark("voxelize")
         return result
 
-    def _made(self, compute: Callable[[], FrameResult]) -> Program:
+    def _autocast(self) -> torch.autocast:
+        half = self._dtype == torch.bfloat16
+        return torch.autocast(self._device.type, self._dtype, enabled=half, cache_enabled=False)
+
+    def _made(self, steps: FrameSteps) -> Program:
         """The program, captured if that is asked for and works."""
         with _fastest_kernels():
-            self._run_once(compute)
-            program = self._captured(compute) if self._inference.cuda_graph else compute
+            self._run_once(steps)
+            captures = self._inference.cuda_graph
+            program = self._captured(steps) if captures else LaunchedProgram(steps)
         if self._device.type == "cuda":
             torch.cuda.empty_cache()  # compilers and the first run need more than frames do
         return program
 
-    def _captured(self, compute: Callable[[], FrameResult]) -> Program:
+    def _captured(self, steps: FrameSteps) -> Program:
         captured = (p for p in self._programs.values() if isinstance(p, CapturedProgram))
         try:
-            return CapturedProgram(compute, self._device, next(captured, None))
+            return CapturedProgram(steps, self._device, next(captured, None))
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # a driver or operator that cannot be captured
             _log.warning("frames run without a CUDA graph: %s", _first_line(error))
             self._inference = replace(self._inference, cuda_graph=False)
-            return compute
+            return LaunchedProgram(steps)
 
-    def _run_once(self, compute: Callable[[], FrameResult]) -> None:
+    def _run_once(self, steps: FrameSteps) -> None:
         """Compile everything; without compilation, should that fail."""
         try:
-            compute()
+            steps()
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # compilers fail in many ways
@@ -124,7 +151,7 @@ class StaticRunner:
             _log.warning("the network runs without torch.compile: %s", _first_line(error))
             self._inference = replace(self._inference, compile="off")
             self._network = prepare_network(self._plain_network, self._inference)
-            compute()
+            steps()
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple, cast
+
 import torch
 from torch import Tensor, nn
 
@@ -62,20 +64,33 @@ class DecoderBlock(nn.Module):
             nn.Linear(config.channels, 3),
         )
 
-    def forward(
-        self,
-        means: Tensor,
-        features: Tensor,
-        memory: Tensor,
-        levels: list[Tensor],
-        view: CameraView,
+    def summarize(self, memory: Tensor) -> Tensor | None:
+        """What temporal attention takes from the encoded memory [B, N, C], if there is any."""
+        if self.temporal_attention is None:
+            return None
+        return self.temporal_attention.summarize(memory)
+
+    def associate(self, features: Tensor, summary: Tensor | None) -> Tensor:
+        """Position-encoded features [B, N, C] after temporal and self attention."""
+        if self.temporal_attention is not None and summary is not None:
+            features = self.temporal_attention.attend(features, summary)
+        return self.self_attention(features, features)
+
+    def look(
+        self, means: Tensor, features: Tensor, levels: list[Tensor], view: CameraView
     ) -> tuple[Tensor, Tensor]:
-        """Means [B, N, 3] and position-encoded features [B, N, C], both updated."""
-        if self.temporal_attention is not None:
-            features = self.temporal_attention(features, memory)
-        features = self.self_attention(features, features)
+        """Means [B, N, 3] and associated features [B, N, C], both updated from the images."""
         features = self.image_attention(features, means, levels, view)
         return means + self.rectify(features), features
+
+
+class Recollection(NamedTuple):
+    """All that the decoder computes before it needs images."""
+
+    features: Tensor
+    """[B, N, C] of the Gaussians after the first block's temporal and self attention."""
+    summaries: tuple[Tensor | None, ...]
+    """What each later block takes from memory."""
 
 
 class Decoder(nn.Module):
@@ -86,17 +101,25 @@ class Decoder(nn.Module):
         self.position = PositionEncoding(config.channels, grid)
         self.blocks = nn.ModuleList(DecoderBlock(config) for _ in range(config.blocks))
 
-    def forward(
-        self,
-        means: Tensor,
-        features: Tensor,
-        memory_means: Tensor,
-        memory_features: Tensor,
-        levels: list[Tensor],
-        view: CameraView,
-    ) -> tuple[Tensor, Tensor]:
-        """Refine initial means [B, N, 3] and features [B, N, C] with memory of the same shapes."""
+    def recall(
+        self, means: Tensor, features: Tensor, memory_means: Tensor, memory_features: Tensor
+    ) -> Recollection:
+        """Begin with initial means [B, N, 3] and features [B, N, C], and memory of their shapes."""
         memory = self.position(memory_means) + memory_features
-        for block in self.blocks:
-            means, features = block(means, self.position(means) + features, memory, levels, view)
+        first, *later = self._blocks()
+        features = first.associate(self.position(means) + features, first.summarize(memory))
+        return Recollection(features, tuple(block.summarize(memory) for block in later))
+
+    def look(
+        self, means: Tensor, recalled: Recollection, levels: list[Tensor], view: CameraView
+    ) -> tuple[Tensor, Tensor]:
+        """Refined means [B, N, 3] and features [B, N, C], from the means that `recall` began with."""
+        first, *later = self._blocks()
+        means, features = first.look(means, recalled.features, levels, view)
+        for block, summary in zip(later, recalled.summaries, strict=True):
+            features = block.associate(self.position(means) + features, summary)
+            means, features = block.look(means, features, levels, view)
         return means, features
+
+    def _blocks(self) -> list[DecoderBlock]:
+        return cast("list[DecoderBlock]", list(self.blocks))

@@ -28,11 +28,18 @@ class InducedAttention(nn.Module):
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Queries [B, N, C] and keys [B, M, C] -> updated queries [B, N, C]."""
-        points = self.inducing_points.expand(len(queries), -1, -1)
+        return self.attend(queries, self.summarize(keys))
+
+    def summarize(self, keys: Tensor) -> Tensor:
+        """What the learned points gather from keys [B, M, C]: [B, points, C], whoever asks."""
+        points = self.inducing_points.expand(len(keys), -1, -1)
         gathered, _ = self.gather(points, keys, keys, need_weights=False)
         gathered = self.gather_norm(gathered + points)
-        gathered = self.gather_ff_norm(self.gather_ff(gathered) + gathered)
-        spread, _ = self.spread(queries, gathered, gathered, need_weights=False)
+        return self.gather_ff_norm(self.gather_ff(gathered) + gathered)
+
+    def attend(self, queries: Tensor, summary: Tensor) -> Tensor:
+        """Queries [B, N, C], updated from a summary of the keys."""
+        spread, _ = self.spread(queries, summary, summary, need_weights=False)
         spread = self.spread_norm(spread + queries)
         return self.spread_ff_norm(self.spread_ff(spread) + spread)
 

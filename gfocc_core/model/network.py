@@ -11,7 +11,7 @@ from gfocc_core.config import ModelConfig
 from gfocc_core.gaussians import Gaussians
 from gfocc_core.geometry import CameraView
 from gfocc_core.grid import VoxelGrid
-from gfocc_core.model.decoder import Decoder
+from gfocc_core.model.decoder import Decoder, Recollection
 from gfocc_core.model.heads import FlowHead, PropertyHeads
 from gfocc_core.model.image_encoder import ImageEncoder
 
@@ -52,12 +52,18 @@ class GaussianFlowNetwork(nn.Module):
 
         Without memory the learned initial Gaussians stand in for it.
         """
-        batch = levels[0].shape[0]
+        return self.look(levels, view, self.recall(levels[0].shape[0], memory))
+
+    def recall(self, batch: int, memory: Memory | None = None) -> Recollection:
+        """The part of `decode` that needs no images; `look` does the rest."""
         means = self.initial_means.expand(batch, -1, -1)
         features = self.initial_features.expand(batch, -1, -1)
-        memory = memory or Memory(means, features)
-        means, features = self.decoder(means, features, *memory, levels, view)
-        return self.heads(means, features)
+        return self.decoder.recall(means, features, *(memory or Memory(means, features)))
+
+    def look(self, levels: list[Tensor], view: CameraView, recalled: Recollection) -> Gaussians:
+        """Feature levels and what `recall` returned -> Gaussians with a leading [B]."""
+        means = self.initial_means.expand(levels[0].shape[0], -1, -1)
+        return self.heads(*self.decoder.look(means, recalled, levels, view))
 
     def forward(self, images: Tensor, view: CameraView, memory: Memory | None = None) -> Gaussians:
         return self.decode(self.encode(images), view, memory)

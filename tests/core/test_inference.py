@@ -12,7 +12,7 @@ import torch
 from gfocc_core.config import Config
 from gfocc_core.frame import Frame, Occupancy
 from gfocc_core.inference import InferenceConfig, static_runner
-from gfocc_core.inference.captured_program import Program
+from gfocc_core.inference.captured_program import FrameSteps
 from gfocc_core.inference.frame_inputs import FrameInputs, sizes_of
 from gfocc_core.inference.frame_pass import FrameResult
 from gfocc_core.inference.prepared_network import prepare_network
@@ -26,16 +26,22 @@ GRAPH = InferenceConfig(cuda_graph=True)
 
 
 class ReusedResults:
-    """Stands for a captured graph where there is no GPU: every run overwrites the last one's Gaussians."""
+    """Stands for captured graphs where there is no GPU.
+
+    Every run overwrites the last one's Gaussians, and what is recalled is so before images come.
+    """
 
     made = 0
 
-    def __init__(self, program: Program, device: torch.device, shares: object = None) -> None:
+    def __init__(self, steps: FrameSteps, device: torch.device, shares: object = None) -> None:
         type(self).made += 1
-        self._program, self._kept = program, program().gaussians
+        self._steps, self._kept = steps, steps().gaussians
 
-    def __call__(self) -> FrameResult:
-        result = self._program()
+    def begin(self) -> None:
+        self._recalled = self._steps.recall() if self._steps.recall else None
+
+    def finish(self) -> FrameResult:
+        result = self._steps.look(self._recalled)
         for name, tensor in vars(result.gaussians).items():
             getattr(self._kept, name).copy_(tensor)
         return replace(result, gaussians=self._kept)
@@ -165,7 +171,8 @@ def test_bfloat16_decides_alike_and_remembers_in_float32(
     assert state.means.dtype == state.features.dtype == torch.float32
     inputs = FrameInputs(frame.rig.image_sizes, small_config, torch.device("cpu"))
     later = exact_frame(make_frame, stamp=2.0, x=9.0)
-    inputs.load(later, state)
+    inputs.start_loading(later, state)
+    inputs.finish_loading()
     torch.testing.assert_close(inputs.memory().means[0], state.means_in(later.global_from_ego))
 
 
