@@ -54,19 +54,8 @@ class FrameInputs:
             if valid
         )
 
-    def start_loading(self, frame: Frame, past: TemporalState | None) -> None:
-        """Write what a frame remembers and its geometry; its images are on their way on return.
-
-        What is launched next may use memory and view, but not the images.
-        """
-        self._upload.start(
-            [
-                image[first:] if valid else None
-                for image, first, valid in zip(
-                    frame.images, self._plan.first_rows, frame.valid, strict=True
-                )
-            ]
-        )
+    def load_past(self, frame: Frame, past: TemporalState | None) -> None:
+        """Write what a frame remembers and its geometry: `memory` and `view` hold from here on."""
         motion = torch.eye(4)
         if past is not None:
             motion = ego_motion(past.global_from_ego, frame.global_from_ego)
@@ -79,9 +68,16 @@ class FrameInputs:
         self._geometry_staging.copy_(torch.cat([numbers, motion.float().flatten().cpu()]))
         self._geometry.copy_(self._geometry_staging, non_blocking=True)
 
-    def finish_loading(self) -> None:
-        """What is launched next may use the images too."""
-        self._upload.finish()
+    def load_images(self, frame: Frame) -> None:
+        """Write a frame's images; their copies to the device may still be under way on return."""
+        self._upload(
+            [
+                image[first:] if valid else None
+                for image, first, valid in zip(
+                    frame.images, self._plan.first_rows, frame.valid, strict=True
+                )
+            ]
+        )
 
     def images(self, dtype: torch.dtype) -> Tensor:
         """Network input [1, cameras, 3, height, width], channels last."""

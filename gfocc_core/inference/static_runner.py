@@ -62,10 +62,10 @@ class StaticRunner:
         inputs = self._inputs_for(frame, config)
         key = (past is not None, velocity)
         program = self._programs.get(key)
-        inputs.start_loading(frame, past)
+        inputs.load_past(frame, past)
         if program is not None:
             program.begin()
-        inputs.finish_loading()
+        inputs.load_images(frame)
         self._clock.mark("upload")
         if program is None:
             program = self._programs[key] = self._made(self._steps(inputs, config, *key))

@@ -171,8 +171,8 @@ def test_bfloat16_decides_alike_and_remembers_in_float32(
     assert state.means.dtype == state.features.dtype == torch.float32
     inputs = FrameInputs(frame.rig.image_sizes, small_config, torch.device("cpu"))
     later = exact_frame(make_frame, stamp=2.0, x=9.0)
-    inputs.start_loading(later, state)
-    inputs.finish_loading()
+    inputs.load_past(later, state)
+    inputs.load_images(later)
     torch.testing.assert_close(inputs.memory().means[0], state.means_in(later.global_from_ego))
 
 
