@@ -57,6 +57,7 @@ setup(
         "pillow>=10.1",
         "pyyaml",
         "safetensors>=0.4",
+        "simplejpeg>=1.8",
         "timm>=1.0",
         "torch>=2.4",
         "torchvision>=0.19",
@@ -68,7 +69,6 @@ setup(
             "pyquaternion",
             "rich",
             "rosbags>=0.11",
-            "simplejpeg>=1.8",
             "zstandard>=0.22",
         ],
         "synthetic": [

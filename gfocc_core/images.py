@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from gfocc_core.jpeg import decode_jpeg, is_jpeg, jpeg_header
+
 _COLOUR_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
 """PIL's modes of 8 bits and less; what else there is (depth in 16 bits, floats) is no picture."""
 
@@ -22,7 +24,10 @@ _DAMAGE = (
     ValueError,
     Image.DecompressionBombError,
 )
-"""What PIL raises for bytes that it cannot or will not unpack."""
+"""What the decoders raise for bytes that they cannot or will not unpack."""
+
+_MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+"""Of a JPEG; for other formats PIL refuses more than these by itself."""
 
 
 class ImageDecodeError(ValueError):
@@ -55,7 +60,8 @@ def decode_image(data: bytes) -> Tensor:
 def decode_reduced(data: bytes | memoryview, input_size: tuple[int, int] | None) -> ReducedImage:
     """Decode JPEG or PNG bytes at no more than the size that a later, smaller input needs.
 
-    A JPEG is never unpacked at its full size then, which takes half the time.
+    A JPEG is never unpacked at its full size then, which takes half the time, and other threads
+    run meanwhile.
 
     Args:
         data: the file's bytes.
@@ -65,6 +71,10 @@ def decode_reduced(data: bytes | memoryview, input_size: tuple[int, int] | None)
         ImageDecodeError: the bytes are empty, of an unknown format, damaged or cut off.
     """
     try:
+        if is_jpeg(data):
+            found = _reduced_jpeg(data, input_size)
+            if found is not None:
+                return found
         with Image.open(io.BytesIO(data)) as image:
             size = (image.height, image.width)
             reduction = 1 if input_size is None else reduction_for(size, input_size)
@@ -85,6 +95,21 @@ def reduction_for(size: tuple[int, int], input_size: tuple[int, int]) -> int:
         if divides and height >= reduction * input_height and width >= reduction * input_width:
             return reduction
     return 1
+
+
+def _reduced_jpeg(
+    data: bytes | memoryview, input_size: tuple[int, int] | None
+) -> ReducedImage | None:
+    """As decode_reduced; None if its colours need PIL."""
+    header = jpeg_header(data)
+    size = header.size
+    if not header.becomes_rgb:
+        return None
+    if size[0] * size[1] > _MOST_PIXELS:
+        raise ValueError(f"{size[1]} x {size[0]} pixels are more than {_MOST_PIXELS}")
+    reduction = 1 if input_size is None else reduction_for(size, input_size)
+    pixels = decode_jpeg(data, size, 8 // reduction)
+    return ReducedImage(torch.from_numpy(pixels), size, reduction)
 
 
 def _rgb(image: Image.Image, reduction: int) -> NDArray[np.uint8]:

@@ -25,9 +25,14 @@ EXIT_LIMIT_S = 1.5
 STOP_TIMEOUT_S = 0.8
 """How long a running prediction may hold up the exit."""
 
+SWITCH_INTERVAL_S = 5e-4
+"""How long a thread keeps Python's lock while another one waits for it. Python's own 5 ms are what
+each handover from callbacks to a decoder or to the worker would cost."""
+
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node; returns 2 after an error in what was given, else ends the process with 0."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     end_on_signals(EXIT_LIMIT_S)  # before rclpy's own handlers, which call these
     node: OccupancyNode | None = None
     try:

@@ -5,16 +5,14 @@ For training. Strict like gfocc_core.images: a damaged image is an error, not a 
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 import numpy.typing as npt
-import simplejpeg
 from torch.utils.data import get_worker_info
 
 from gfocc_core.data.augmentation import InputPlacement
 from gfocc_core.images import ImageDecodeError, decode_image
+from gfocc_core.jpeg import decode_jpeg, is_jpeg, jpeg_header
 
 # An image is decoded at half, quarter or eighth size if the warp then magnifies it less than this.
 _MAX_MAGNIFICATION = 1.11
@@ -55,25 +53,20 @@ def decode_for_scale(data: bytes, scale: float) -> tuple[Pixels, tuple[int, int]
     Raises:
         ImageDecodeError: the bytes are empty, damaged or cut off.
     """
-    if not data.startswith(b"\xff\xd8"):
-        whole = decode_image(data).numpy()
-        return whole, (whole.shape[0], whole.shape[1]), 1.0
     eighths = 8
     while eighths > 1 and scale * 16 / eighths <= _MAX_MAGNIFICATION:
         eighths //= 2
     try:
-        height, width = simplejpeg.decode_jpeg_header(data)[:2]
-        pixels: Pixels = simplejpeg.decode_jpeg(
-            data,
-            "RGB",
-            fastdct=False,
-            fastupsample=False,
-            min_height=math.ceil(height * eighths / 8),
-            min_width=math.ceil(width * eighths / 8),
-        )
+        header = jpeg_header(data) if is_jpeg(data) else None
+        if header is None or not header.becomes_rgb:
+            whole = decode_image(data).numpy()
+            return whole, (whole.shape[0], whole.shape[1]), 1.0
+        pixels = decode_jpeg(data, header.size, eighths)
+    except ImageDecodeError:
+        raise
     except ValueError as error:
         raise ImageDecodeError(f"cannot decode an image of {len(data)} bytes: {error}") from error
-    return pixels, (height, width), eighths / 8
+    return pixels, header.size, eighths / 8
 
 
 def warp_image(pixels: Pixels, fraction: float, placement: InputPlacement, out: Pixels) -> None:

@@ -171,14 +171,17 @@ class FrameBuilder:
         return shots
 
     def _views(self, shots: Mapping[str, _Shot], poses: FramePoses) -> dict[str, _CameraView]:
-        """The cameras that can be used, in the time that tf and the decoders take."""
-        views = {}
+        """The cameras that can be used; tf is asked while the images are decoded."""
+        found = {}
         for camera, shot in shots.items():
             try:
-                pose = poses.ego_from_cam(shot.frame_id, shot.stamp_ns)
-                views[camera] = _view(shot, pose)
+                found[camera] = poses.ego_from_cam(shot.frame_id, shot.stamp_ns)
             except PoseUnavailable as error:
                 self._drops.count(Drop.NO_CAMERA_POSE, camera, str(error))
+        views = {}
+        for camera, pose in found.items():
+            try:
+                views[camera] = _view(shots[camera], pose)
             except ImageDecodeError as error:
                 self._drops.count(Drop.UNDECODABLE_IMAGE, camera, str(error))
             except _SizeMismatchError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +103,39 @@ def test_other_colour_modes_become_rgb(mode: str) -> None:
     pixels = decode_reduced(stream.getvalue(), (4, 8)).pixels
     assert tuple(pixels.shape) == (4, 8, 3)
     assert int((pixels.int() - 100).abs().max()) <= 3
+
+
+def test_a_jpeg_with_damaged_blocks_is_refused() -> None:
+    data, _ = encode("JPEG")
+    middle = len(data) // 2
+    damaged = data[:middle] + b"\xff\xd9" + data[middle:]
+    with pytest.raises(ImageDecodeError, match="cannot decode"):
+        decode_reduced(damaged, (5, 5))
+
+
+def test_a_jpeg_that_claims_to_be_huge_is_refused_before_memory_is_asked_for() -> None:
+    data, _ = encode("JPEG")
+    at = data.index(b"\xff\xc0") + 5
+    huge = data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :]
+    with pytest.raises(ImageDecodeError, match="65535 x 65535 pixels"):
+        decode_image(huge)
+
+
+def test_other_threads_run_while_a_jpeg_is_decoded() -> None:
+    """Decoders hold no lock of Python's: a loop that never lets go of it costs them little."""
+    stream = io.BytesIO()
+    noise = np.random.default_rng(1).integers(0, 256, (900, 1600, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(stream, "JPEG")
+    rounds = 0
+    done = threading.Event()
+
+    def decode() -> None:
+        decode_image(stream.getvalue())
+        done.set()
+
+    thread = threading.Thread(target=decode)
+    thread.start()
+    while not done.is_set():
+        rounds += 1
+    thread.join()
+    assert rounds > 100
