@@ -57,7 +57,9 @@ def decode_image(data: bytes) -> Tensor:
     return decode_reduced(data, None).pixels
 
 
-def decode_reduced(data: bytes | memoryview, input_size: tuple[int, int] | None) -> ReducedImage:
+def decode_reduced(
+    data: bytes | memoryview, input_size: tuple[int, int] | None, *, page_locked: bool = False
+) -> ReducedImage:
     """Decode JPEG or PNG bytes at no more than the size that a later, smaller input needs.
 
     A JPEG is never unpacked at its full size then, which takes half the time, and other threads
@@ -66,13 +68,14 @@ def decode_reduced(data: bytes | memoryview, input_size: tuple[int, int] | None)
     Args:
         data: the file's bytes.
         input_size: (height, width) that the image will be scaled down to cover; None: full size.
+        page_locked: unpack a JPEG into memory that a CUDA device reads by itself.
 
     Raises:
         ImageDecodeError: the bytes are empty, of an unknown format, damaged or cut off.
     """
     try:
         if is_jpeg(data):
-            found = _reduced_jpeg(data, input_size)
+            found = _reduced_jpeg(data, input_size, page_locked)
             if found is not None:
                 return found
         with Image.open(io.BytesIO(data)) as image:
@@ -98,7 +101,7 @@ def reduction_for(size: tuple[int, int], input_size: tuple[int, int]) -> int:
 
 
 def _reduced_jpeg(
-    data: bytes | memoryview, input_size: tuple[int, int] | None
+    data: bytes | memoryview, input_size: tuple[int, int] | None, page_locked: bool
 ) -> ReducedImage | None:
     """As decode_reduced; None if its colours need PIL."""
     header = jpeg_header(data)
@@ -108,8 +111,10 @@ def _reduced_jpeg(
     if size[0] * size[1] > _MOST_PIXELS:
         raise ValueError(f"{size[1]} x {size[0]} pixels are more than {_MOST_PIXELS}")
     reduction = 1 if input_size is None else reduction_for(size, input_size)
-    pixels = decode_jpeg(data, size, 8 // reduction)
-    return ReducedImage(torch.from_numpy(pixels), size, reduction)
+    shape = (size[0] // reduction, size[1] // reduction, 3)
+    pixels = torch.empty(shape, dtype=torch.uint8, pin_memory=page_locked)
+    decode_jpeg(data, size, 8 // reduction, pixels.numpy())
+    return ReducedImage(pixels, size, reduction)
 
 
 def _rgb(image: Image.Image, reduction: int) -> NDArray[np.uint8]:

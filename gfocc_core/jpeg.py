@@ -39,9 +39,18 @@ def jpeg_header(data: bytes | memoryview) -> JpegHeader:
 
 
 def decode_jpeg(
-    data: bytes | memoryview, size: tuple[int, int], eighths: int = 8
+    data: bytes | memoryview,
+    size: tuple[int, int],
+    eighths: int = 8,
+    out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Unpack at `eighths` / 8 of the full size (height, width), rounded up.
+
+    Args:
+        data: the file's bytes.
+        size: (height, width) of the full-size image, as its header says.
+        eighths: 1 to 8.
+        out: where to write, C-contiguous and of the returned shape.
 
     Returns:
         uint8 [h, w, 3], RGB.
@@ -56,6 +65,7 @@ def decode_jpeg(
         fastupsample=False,
         min_height=math.ceil(size[0] * eighths / 8),
         min_width=math.ceil(size[1] * eighths / 8),
+        buffer=out,
         strict=True,
     )
     return pixels

@@ -7,6 +7,7 @@ the network still load.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -32,6 +33,9 @@ each handover from callbacks to a decoder or to the worker would cost."""
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node; returns 2 after an error in what was given, else ends the process with 0."""
+    # Before torch loads: its threads would spin for milliseconds after each piece of work, on the
+    # cores that decode and publish, and a machine with a processor quota is halted for it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     end_on_signals(EXIT_LIMIT_S)  # before rclpy's own handlers, which call these
     node: OccupancyNode | None = None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from sensor_msgs.msg import CameraInfo
 
 from gfocc_core.config import Config
@@ -32,6 +33,7 @@ class Predictor(Protocol):
     """What the pipeline needs of gfocc_core.predictor.OccupancyPredictor."""
 
     config: Config
+    device: torch.device
 
     @property
     def gaussians(self) -> Gaussians | None: ...
@@ -108,6 +110,7 @@ class OccupancyPipeline:
             self.drops,
             max_odometry_jump_m=parameters.max_odometry_jump_m,
             input_size=(predictor.config.image.height, predictor.config.image.width),
+            page_locked=predictor.device.type == "cuda",
         )
         self._infos: dict[str, CameraInfo] = {}
         self._last_image_s: dict[str, float] = {}

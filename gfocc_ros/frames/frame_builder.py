@@ -88,6 +88,7 @@ class FrameBuilder:
             new `scene`, so that the predictor drops its memory.
         input_size: the network's (height, width), to decode images no larger than it needs;
             None: at full size.
+        page_locked: images are for a CUDA device.
     """
 
     def __init__(
@@ -99,14 +100,13 @@ class FrameBuilder:
         *,
         max_odometry_jump_m: float = 5.0,
         input_size: tuple[int, int] | None = None,
+        page_locked: bool = False,
     ) -> None:
-        self._cameras = cameras
-        self._min_cameras = min_cameras
-        self._poses = poses
-        self._drops = drops
+        self._cameras, self._min_cameras = cameras, min_cameras
+        self._poses, self._drops = poses, drops
         self._calibrations = CalibrationBook()
         self._odometry = OdometryWatch(max_odometry_jump_m)
-        self._decoders = ImageDecoders(len(cameras), input_size)
+        self._decoders = ImageDecoders(len(cameras), input_size, page_locked=page_locked)
         self._epoch, self._odometry_jumps = 0, 0
         self.report = BuildReport()
         """Of the last build, also where it gave no frame."""

@@ -37,11 +37,16 @@ class _Decoding:
 class ImageDecoders:
     """A pool of as many threads as there are cameras and cores for them."""
 
-    def __init__(self, cameras: int, input_size: tuple[int, int] | None) -> None:
-        """Decode no larger than an input of (height, width) needs; None: at full size."""
+    def __init__(
+        self, cameras: int, input_size: tuple[int, int] | None, *, page_locked: bool = False
+    ) -> None:
+        """Decode no larger than an input of (height, width) needs; None: at full size.
+
+        page_locked: for a CUDA device, which then needs no copy on the host.
+        """
         threads = min(cameras, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._input_size = input_size
+        self._input_size, self._page_locked = input_size, page_locked
         self._lock = threading.Lock()
         self._expected: dict[str, _Decoding] = {}
         self._closed = False
@@ -80,7 +85,7 @@ class ImageDecoders:
 
     def _decode(self, message: ImageMessage) -> DecodedImage:
         try:
-            image = rgb_from_message(message, self._input_size)
+            image = rgb_from_message(message, self._input_size, page_locked=self._page_locked)
         except ImageDecodeError:
             raise
         except Exception as error:  # whatever a decoder does with foreign bytes, the node lives on

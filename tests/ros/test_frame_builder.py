@@ -334,9 +334,9 @@ def test_an_expected_image_is_decoded_once_and_another_one_in_its_place(
     decoded: list[ImageMessage] = []
     decode = image_decoders.rgb_from_message
 
-    def count(message: ImageMessage, size: Any) -> Any:
+    def count(message: ImageMessage, size: Any, **others: Any) -> Any:
         decoded.append(message)
-        return decode(message, size)
+        return decode(message, size, **others)
 
     monkeypatch.setattr(image_decoders, "rgb_from_message", count)
     bench.builder.expect("left", bench.images["left"])

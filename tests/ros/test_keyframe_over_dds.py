@@ -39,6 +39,7 @@ class FirstFrame:
 
     gaussians = None
     memory_age_s = None
+    device = torch.device("cpu")
 
     def __init__(self) -> None:
         tiny = preset("tiny")

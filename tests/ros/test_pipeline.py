@@ -32,6 +32,7 @@ class SlowPredictor:
 
     def __init__(self) -> None:
         self.config: Config = preset("tiny")
+        self.device = torch.device("cpu")
         self.calls: list[str | int] = []
         self.configs: list[Config] = []
         self.velocities: list[bool] = []
