@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from gfocc_core.jpeg import decode_jpeg, is_jpeg, jpeg_header
+from gfocc_core.jpeg import decode_jpeg, jpeg_size
 
 _COLOUR_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
 """PIL's modes of 8 bits and less; what else there is (depth in 16 bits, floats) is no picture."""
@@ -25,9 +25,6 @@ _DAMAGE = (
     Image.DecompressionBombError,
 )
 """What the decoders raise for bytes that they cannot or will not unpack."""
-
-_MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-"""Of a JPEG; for other formats PIL refuses more than these by itself."""
 
 
 class ImageDecodeError(ValueError):
@@ -74,10 +71,9 @@ def decode_reduced(
         ImageDecodeError: the bytes are empty, of an unknown format, damaged or cut off.
     """
     try:
-        if is_jpeg(data):
-            found = _reduced_jpeg(data, input_size, page_locked)
-            if found is not None:
-                return found
+        jpeg = jpeg_size(data)
+        if jpeg is not None:
+            return _reduced_jpeg(data, jpeg, input_size, page_locked)
         with Image.open(io.BytesIO(data)) as image:
             size = (image.height, image.width)
             reduction = 1 if input_size is None else reduction_for(size, input_size)
@@ -101,15 +97,11 @@ def reduction_for(size: tuple[int, int], input_size: tuple[int, int]) -> int:
 
 
 def _reduced_jpeg(
-    data: bytes | memoryview, input_size: tuple[int, int] | None, page_locked: bool
-) -> ReducedImage | None:
-    """As decode_reduced; None if its colours need PIL."""
-    header = jpeg_header(data)
-    size = header.size
-    if not header.becomes_rgb:
-        return None
-    if size[0] * size[1] > _MOST_PIXELS:
-        raise ValueError(f"{size[1]} x {size[0]} pixels are more than {_MOST_PIXELS}")
+    data: bytes | memoryview,
+    size: tuple[int, int],
+    input_size: tuple[int, int] | None,
+    page_locked: bool,
+) -> ReducedImage:
     reduction = 1 if input_size is None else reduction_for(size, input_size)
     shape = (size[0] // reduction, size[1] // reduction, 3)
     pixels = torch.empty(shape, dtype=torch.uint8, pin_memory=page_locked)

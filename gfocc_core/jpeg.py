@@ -6,7 +6,6 @@ Used by gfocc_core.images and the training data's image warp, which turn its err
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import simplejpeg
@@ -15,40 +14,37 @@ from numpy.typing import NDArray
 _START = b"\xff\xd8"
 _TO_RGB = frozenset({"Gray", "RGB", "YCbCr"})
 """Colour spaces that TurboJPEG turns into RGB by itself."""
+_MOST_PIXELS = 178_956_970
+"""A header that claims more is taken for an attack on memory, as by PIL."""
 
 
-@dataclass(frozen=True)
-class JpegHeader:
-    """What stands before the pixels."""
+def jpeg_size(data: bytes | memoryview) -> tuple[int, int] | None:
+    """(height, width) by the header; None for what `decode_jpeg` does not know.
 
-    size: tuple[int, int]
-    """(height, width) in pixels."""
-    becomes_rgb: bool
-    """Whether `decode_jpeg` can give its colours; it cannot for print (CMYK)."""
+    That are other formats, by their first bytes, and the colours of print (CMYK).
 
-
-def is_jpeg(data: bytes | memoryview) -> bool:
-    """By the first bytes."""
-    return bytes(data[:2]) == _START
-
-
-def jpeg_header(data: bytes | memoryview) -> JpegHeader:
-    """Read the header; raises ValueError where it is damaged."""
+    Raises:
+        ValueError: the header is damaged or claims an absurd size.
+    """
+    if bytes(data[:2]) != _START:
+        return None
     height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-    return JpegHeader((height, width), colours in _TO_RGB)
+    if height * width > _MOST_PIXELS:
+        raise ValueError(f"{width} x {height} pixels are more than {_MOST_PIXELS}")
+    return (height, width) if colours in _TO_RGB else None
 
 
 def decode_jpeg(
     data: bytes | memoryview,
     size: tuple[int, int],
-    eighths: int = 8,
+    eighths: int,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """Unpack at `eighths` / 8 of the full size (height, width), rounded up.
+    """Unpack at `eighths` / 8 of the full size, rounded up.
 
     Args:
         data: the file's bytes.
-        size: (height, width) of the full-size image, as its header says.
+        size: what `jpeg_size` says.
         eighths: 1 to 8.
         out: where to write, C-contiguous and of the returned shape.
 

@@ -12,7 +12,7 @@ from torch.utils.data import get_worker_info
 
 from gfocc_core.data.augmentation import InputPlacement
 from gfocc_core.images import ImageDecodeError, decode_image
-from gfocc_core.jpeg import decode_jpeg, is_jpeg, jpeg_header
+from gfocc_core.jpeg import decode_jpeg, jpeg_size
 
 # An image is decoded at half, quarter or eighth size if the warp then magnifies it less than this.
 _MAX_MAGNIFICATION = 1.11
@@ -43,7 +43,7 @@ def decode_for_scale(data: bytes, scale: float) -> tuple[Pixels, tuple[int, int]
     """Decode an image at 1, 1/2, 1/4 or 1/8 of its size, whatever is enough for a later scale.
 
     Args:
-        data: JPEG bytes, or those of another format (which is decoded at full size).
+        data: JPEG bytes, or those of another format or in CMYK (decoded at full size then).
         scale: By how much the full-size image will be scaled.
 
     Returns:
@@ -57,16 +57,14 @@ def decode_for_scale(data: bytes, scale: float) -> tuple[Pixels, tuple[int, int]
     while eighths > 1 and scale * 16 / eighths <= _MAX_MAGNIFICATION:
         eighths //= 2
     try:
-        header = jpeg_header(data) if is_jpeg(data) else None
-        if header is None or not header.becomes_rgb:
-            whole = decode_image(data).numpy()
-            return whole, (whole.shape[0], whole.shape[1]), 1.0
-        pixels = decode_jpeg(data, header.size, eighths)
-    except ImageDecodeError:
-        raise
+        size = jpeg_size(data)
+        pixels = None if size is None else decode_jpeg(data, size, eighths)
     except ValueError as error:
         raise ImageDecodeError(f"cannot decode an image of {len(data)} bytes: {error}") from error
-    return pixels, header.size, eighths / 8
+    if size is None or pixels is None:
+        whole = decode_image(data).numpy()
+        return whole, (whole.shape[0], whole.shape[1]), 1.0
+    return pixels, size, eighths / 8
 
 
 def warp_image(pixels: Pixels, fraction: float, placement: InputPlacement, out: Pixels) -> None:

@@ -205,6 +205,14 @@ def test_real_images_are_those_of_the_online_path(keyframe_dir: Path) -> None:
         assert difference.mean() < 2
 
 
+def test_jpegs_for_print_are_read_at_full_size() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 32), (200, 100, 50)).convert("CMYK").save(buffer, "JPEG")
+    pixels, size, fraction = decode_for_scale(buffer.getvalue(), 0.1)
+    assert (pixels.shape, size, fraction) == ((32, 64, 3), (32, 64), 1.0)
+    assert np.abs(pixels.astype(int) - (200, 100, 50)).max() <= 3
+
+
 def test_other_formats_are_read_at_full_size() -> None:
     picture = landscape((90, 160))
     buffer = io.BytesIO()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
-import threading
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from gfocc_core.images import ImageDecodeError, decode_image, decode_reduced, reduction_for
+from gfocc_core.jpeg import decode_jpeg
 
 
 def encode(kind: str) -> tuple[bytes, NDArray[np.uint8]]:
@@ -105,7 +109,7 @@ def test_other_colour_modes_become_rgb(mode: str) -> None:
     assert int((pixels.int() - 100).abs().max()) <= 3
 
 
-def test_a_jpeg_with_damaged_blocks_is_refused() -> None:
+def test_a_jpeg_that_ends_amid_its_blocks_is_refused() -> None:
     data, _ = encode("JPEG")
     middle = len(data) // 2
     damaged = data[:middle] + b"\xff\xd9" + data[middle:]
@@ -121,21 +125,29 @@ def test_a_jpeg_that_claims_to_be_huge_is_refused_before_memory_is_asked_for() -
         decode_image(huge)
 
 
-def test_other_threads_run_while_a_jpeg_is_decoded() -> None:
-    """Decoders hold no lock of Python's: a loop that never lets go of it costs them little."""
+def test_python_runs_on_while_a_jpeg_is_unpacked() -> None:
+    """A switch interval without end: the test goes on only while the decoder has let go."""
     stream = io.BytesIO()
-    noise = np.random.default_rng(1).integers(0, 256, (900, 1600, 3), dtype=np.uint8)
+    noise = np.random.default_rng(1).integers(0, 256, (2000, 3000, 3), dtype=np.uint8)
     Image.fromarray(noise).save(stream, "JPEG")
     rounds = 0
-    done = threading.Event()
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            decoding = pool.submit(decode_jpeg, stream.getvalue(), (2000, 3000), 8)
+            while not decoding.done():
+                time.sleep(1e-4)
+                rounds += 1
+    finally:
+        sys.setswitchinterval(usual)
+    assert decoding.result().shape == (2000, 3000, 3)
+    assert rounds > 10
 
-    def decode() -> None:
-        decode_image(stream.getvalue())
-        done.set()
 
-    thread = threading.Thread(target=decode)
-    thread.start()
-    while not done.is_set():
-        rounds += 1
-    thread.join()
-    assert rounds > 100
+@pytest.mark.gpu
+def test_page_locked_pixels_are_the_same() -> None:
+    data, _ = encode("JPEG")
+    image = decode_reduced(data, (10, 10), page_locked=True)
+    assert image.pixels.is_pinned()
+    assert torch.equal(image.pixels, decode_reduced(data, (10, 10)).pixels)
