@@ -20,7 +20,8 @@ class Frame:
     """The images of all cameras around one instant, with their calibration and poses."""
 
     images: tuple[Tensor, ...]
-    """Per camera uint8 [H_i, W_i, 3], RGB; of a camera that is not valid anything goes."""
+    """Per camera uint8 [H_i, W_i, 3], RGB, on the host or the predictor's device; of a camera that is
+    not valid anything goes."""
     rig: CameraRig
     global_from_ego: Tensor
     """[4, 4] float64 pose of the reference ego frame in a frame that does not move (odom, map)."""

@@ -36,7 +36,7 @@ class ReducedImage:
     """An image at 1, 1/2, 1/4 or 1/8 of its size: full-size (x, y) lies at (x, y) / reduction."""
 
     pixels: Tensor
-    """uint8 [H, W, 3], RGB, on the CPU; corners coincide with those of the full-size image."""
+    """uint8 [H, W, 3], RGB; corners coincide with those of the full-size image."""
     full_size: tuple[int, int]
     """(height, width) of the full-size image in pixels."""
     reduction: int

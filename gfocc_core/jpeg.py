@@ -1,6 +1,7 @@
-"""JPEG bytes to RGB at a whole or a reduced size, in one call that holds no lock of Python's.
+"""JPEG bytes checked, or unpacked at a whole or a reduced size, without Python's lock.
 
-Used by gfocc_core.images and the training data's image warp, which turn its errors into theirs.
+Used by gfocc_core.images, the training data's image warp and the node's decoders, which turn its
+errors into theirs.
 """
 
 from __future__ import annotations
@@ -65,3 +66,15 @@ def decode_jpeg(
         strict=True,
     )
     return pixels
+
+
+def check_jpeg(data: bytes | memoryview) -> None:
+    """Read a JPEG to its end without making a picture, in half the time of doing so.
+
+    For decoders that give damaged pictures without a word. What no decoder can tell, changed bytes
+    that mean another picture, passes.
+
+    Raises:
+        ValueError: the bytes are damaged or cut off.
+    """
+    simplejpeg.decode_jpeg(data, "GRAY", min_height=1, min_width=1, strict=True)

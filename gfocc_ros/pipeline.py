@@ -110,7 +110,7 @@ class OccupancyPipeline:
             self.drops,
             max_odometry_jump_m=parameters.max_odometry_jump_m,
             input_size=(predictor.config.image.height, predictor.config.image.width),
-            page_locked=predictor.device.type == "cuda",
+            device=predictor.device,
         )
         self._infos: dict[str, CameraInfo] = {}
         self._last_image_s: dict[str, float] = {}

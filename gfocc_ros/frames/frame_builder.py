@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 import torch
@@ -23,11 +22,13 @@ from gfocc_ros.frames.camera_info import Calibration, CalibrationError
 from gfocc_ros.frames.drops import Drop, DropCounters
 from gfocc_ros.frames.frame_assembler import ImageSet
 from gfocc_ros.frames.frame_poses import FramePoses, Poses
-from gfocc_ros.frames.image_decoders import DecodedImage, ImageDecoders, ImageMessage
+from gfocc_ros.frames.image_decoders import Decoding, ImageDecoders, ImageMessage
 from gfocc_ros.frames.odometry_watch import OdometryWatch
 from gfocc_ros.tf.transforms import PoseUnavailable
 
 __all__ = ["BuildReport", "FrameBuilder", "ImageMessage", "Poses"]
+
+_HOST = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class _Shot:
     stamp_ns: int
     frame_id: str
     calibration: Calibration
-    decoding: Future[DecodedImage]
+    decoding: Decoding
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class FrameBuilder:
             new `scene`, so that the predictor drops its memory.
         input_size: the network's (height, width), to decode images no larger than it needs;
             None: at full size.
-        page_locked: images are for a CUDA device.
+        device: of the predictor; a GPU decodes JPEGs itself.
     """
 
     def __init__(
@@ -100,13 +101,13 @@ class FrameBuilder:
         *,
         max_odometry_jump_m: float = 5.0,
         input_size: tuple[int, int] | None = None,
-        page_locked: bool = False,
+        device: torch.device = _HOST,
     ) -> None:
         self._cameras, self._min_cameras = cameras, min_cameras
         self._poses, self._drops = poses, drops
         self._calibrations = CalibrationBook()
         self._odometry = OdometryWatch(max_odometry_jump_m)
-        self._decoders = ImageDecoders(len(cameras), input_size, page_locked=page_locked)
+        self._decoders = ImageDecoders(len(cameras), input_size, device)
         self._epoch, self._odometry_jumps = 0, 0
         self.report = BuildReport()
         """Of the last build, also where it gave no frame."""
@@ -154,21 +155,27 @@ class FrameBuilder:
         self, image_set: ImageSet[ImageMessage], infos: Mapping[str, CameraInfo]
     ) -> dict[str, _Shot]:
         """Start decoding the images of cameras whose calibration can be used."""
-        shots = {}
+        calibrations = {}
         for camera, image in image_set.images.items():
             info = infos.get(camera)
             if info is None:
                 self._drops.count(Drop.NO_CAMERA_INFO, camera, "no CameraInfo arrived yet")
                 continue
             try:
-                calibration = self._calibrations.calibration(camera, info, image.stamp_ns)
+                calibrations[camera] = self._calibrations.calibration(camera, info, image.stamp_ns)
             except CalibrationError as error:
                 self._drops.count(Drop.BAD_CAMERA_INFO, camera, str(error))
-                continue
-            frame_id = image.message.header.frame_id or info.header.frame_id
-            decoding = self._decoders.submit(camera, image.message)
-            shots[camera] = _Shot(image.stamp_ns, frame_id, calibration, decoding)
-        return shots
+        images = {camera: image_set.images[camera] for camera in calibrations}
+        decodings = self._decoders.submit({c: image.message for c, image in images.items()})
+        return {
+            camera: _Shot(
+                stamp_ns=image.stamp_ns,
+                frame_id=image.message.header.frame_id or infos[camera].header.frame_id,
+                calibration=calibrations[camera],
+                decoding=decodings[camera],
+            )
+            for camera, image in images.items()
+        }
 
     def _views(self, shots: Mapping[str, _Shot], poses: FramePoses) -> dict[str, _CameraView]:
         """The cameras that can be used; tf is asked while the images are decoded."""

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gfocc_core.images import ImageDecodeError, decode_image, decode_reduced, reduction_for
-from gfocc_core.jpeg import decode_jpeg
+from gfocc_core.jpeg import check_jpeg, decode_jpeg
+from gfocc_core.jpeg_on_device import decode_jpegs, decodes_jpegs
 
 
 def encode(kind: str) -> tuple[bytes, NDArray[np.uint8]]:
@@ -117,6 +118,39 @@ def test_a_jpeg_that_ends_amid_its_blocks_is_refused() -> None:
         decode_reduced(damaged, (5, 5))
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_whole_jpegs_pass_the_check_and_damaged_ones_do_not(
+    mode: str, options: dict[str, object]
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (160, 240, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(stream, "JPEG", **options)
+    data = stream.getvalue()
+    check_jpeg(data)
+    middle = len(data) // 2
+    cut, hole = data[:middle], data[: middle - 500] + data[middle + 500 :]
+    for damaged in (cut, cut + b"\xff\xd9", hole, data[:50], b""):
+        with pytest.raises(ValueError, match=r".+"):
+            check_jpeg(damaged)
+
+
+def test_the_cpu_decodes_no_jpegs_as_a_device() -> None:
+    assert not decodes_jpegs(torch.device("cpu"))
+
+
+def test_jpegs_of_different_sizes_are_unpacked_at_once() -> None:
+    smooth = np.stack(np.mgrid[0:40, 0:60], 2).astype(np.uint8)[..., [0, 1, 1]]
+    streams = io.BytesIO(), io.BytesIO()
+    Image.fromarray(smooth).save(streams[0], "JPEG", quality=95)
+    Image.fromarray(smooth[:24]).convert("L").save(streams[1], "JPEG", quality=95)
+    files = [streams[0].getvalue(), memoryview(bytearray(streams[1].getvalue()))]
+    colour, gray = decode_jpegs(files, torch.device("cpu"))
+    assert float((colour.int() - torch.from_numpy(smooth).int()).abs().float().mean()) < 2
+    assert tuple(gray.shape) == (24, 60, 3)
+    assert torch.equal(gray[..., 0], gray[..., 2])
+
+
 def test_a_jpeg_that_claims_to_be_huge_is_refused_before_memory_is_asked_for() -> None:
     data, _ = encode("JPEG")
     at = data.index(b"\xff\xc0") + 5
@@ -151,3 +185,23 @@ def test_page_locked_pixels_are_the_same() -> None:
     image = decode_reduced(data, (10, 10), page_locked=True)
     assert image.pixels.is_pinned()
     assert torch.equal(image.pixels, decode_reduced(data, (10, 10)).pixels)
+
+
+@pytest.mark.gpu
+@pytest.mark.keyframe
+def test_a_gpu_unpacks_real_images_as_the_cpu_does_and_survives_damaged_ones(
+    keyframe_dir: Path,
+) -> None:
+    device = torch.device("cuda")
+    assert decodes_jpegs(device)
+    files = [path.read_bytes() for path in sorted(keyframe_dir.glob("samples/CAM_*/*.jpg"))]
+    assert len(files) == 6
+    for _ in range(3):
+        decode_jpegs([data[: len(data) // 2] + data[-2:] for data in files], device)
+        for found, data in zip(decode_jpegs(files, device), files, strict=True):
+            assert found.device.type == "cuda"
+            off = (found.cpu().int() - decode_image(data).int()).abs()
+            assert float(off.float().mean()) < 0.5
+            assert int(off.max()) < 32
+    with pytest.raises(RuntimeError):
+        decode_jpegs([b"no JPEG"], device)

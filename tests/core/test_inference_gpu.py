@@ -82,3 +82,16 @@ def test_the_fastest_way_decides_as_the_plain_one_and_times_its_stages(
         assert 0 < sum(timings.values()) < 1.05 * total
     assert isinstance(fast._runner, StaticRunner)
     assert fast._runner._inference.compile == "default", "compiling failed; the log says why"
+
+
+@pytest.mark.parametrize(
+    "inference", [InferenceConfig(), InferenceConfig("bfloat16", cuda_graph=True)]
+)
+def test_images_may_lie_on_the_gpu_as_its_jpeg_decoder_leaves_them(
+    make_frame: MakeFrame, inference: InferenceConfig
+) -> None:
+    on_host, on_device = predictor(inference), predictor(inference)
+    for frame in drive(make_frame):
+        planes = [image.permute(2, 0, 1).contiguous().cuda() for image in frame.images]
+        there = replace(frame, images=tuple(plane.permute(1, 2, 0) for plane in planes))
+        assert torch.equal(on_device.predict(there).labels, on_host.predict(frame).labels)

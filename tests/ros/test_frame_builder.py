@@ -57,8 +57,11 @@ class Bench:
         return self.drops.totals()
 
 
-@pytest.fixture
-def bench() -> Iterator[Bench]:
+@pytest.fixture(params=["JPEGs by the host", "JPEGs by the device"])
+def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """A builder whose device is the CPU, which stands for a GPU in the second case."""
+    by_device = request.param == "JPEGs by the device"
+    monkeypatch.setattr(image_decoders, "decodes_jpegs", lambda device: by_device)
     made = Bench()
     yield made
     made.builder.close()
@@ -329,8 +332,9 @@ def test_whatever_the_bytes_a_frame_is_sound_or_its_cameras_are_counted(seed: in
 
 
 def test_an_expected_image_is_decoded_once_and_another_one_in_its_place(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    bench = Bench()
     decoded: list[ImageMessage] = []
     decode = image_decoders.rgb_from_message
 
@@ -345,6 +349,7 @@ def test_an_expected_image_is_decoded_once_and_another_one_in_its_place(
     assert frame.valid == (True, True, True)
     assert sum(message is bench.images["left"] for message in decoded) == 1
     assert sum(message is bench.images["front"] for message in decoded) == 1
+    bench.builder.close()
 
 
 def test_nothing_is_expected_after_the_end(bench: Bench) -> None:
