@@ -2,7 +2,7 @@
 
 It drives along odom's x axis and turns about z, both at constant rate, in real time, with
 stamps that begin at --start-ns; base_link -> camera is static: 1 m ahead, 2 m up. It prints
-"ready" once the static link is out, and runs until it is ended.
+"ready" once the static link is out, sets off when somebody listens, and runs until it is ended.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ def main() -> None:
     print("ready", flush=True)
 
     broadcaster = tf.TransformBroadcaster(node)
+    while broadcaster.pub_tf.get_subscription_count() == 0:  # else nobody learns where it began
+        time.sleep(0.01)
     step = 0
     while rclpy.ok():
         moved = step * PERIOD_NS * 1e-9
