@@ -143,7 +143,7 @@ class ImageDecoders:
             return _HostWork(self._decode(message), time.monotonic())
         try:
             check_jpeg(memoryview(message.data))
-        except ValueError as error:
+        except Exception as error:  # whatever a decoder does with foreign bytes, the node lives on
             found = f"cannot decode an image of {len(message.data)} bytes: {error}"
             raise ImageDecodeError(found) from error
         return _HostWork(None, time.monotonic())
@@ -154,8 +154,8 @@ class ImageDecoders:
             return None
         try:
             return jpeg_size(memoryview(message.data))
-        except ValueError:
-            return None  # decoding it on the host says what is wrong
+        except Exception:  # decoding it on the host says what is wrong
+            return None
 
     def _decode(self, message: ImageMessage) -> ReducedImage:
         page_locked = self._device.type == "cuda"
@@ -163,7 +163,7 @@ class ImageDecoders:
             return rgb_from_message(message, self._input_size, page_locked=page_locked)
         except ImageDecodeError:
             raise
-        except Exception as error:  # whatever a decoder does with foreign bytes, the node lives on
+        except Exception as error:  # as above
             raise ImageDecodeError(f"{type(error).__name__}: {error}") from error
 
     def _decode_batch(

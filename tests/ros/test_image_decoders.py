@@ -141,3 +141,19 @@ def test_an_expected_jpeg_is_checked_once(
     assert len(checks) == 1
     decoders.submit({"left": message})["left"].result()
     assert len(checks) == 2
+
+
+@pytest.mark.parametrize("name", ["jpeg_size", "check_jpeg"])
+def test_a_decoder_that_fails_in_an_unforeseen_way_costs_no_more_than_its_image(
+    decoders: ImageDecoders, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def fail(*_: Any) -> None:
+        raise SystemError("unforeseen")
+
+    monkeypatch.setattr(image_decoders, name, fail)
+    decoding = decoders.submit({"left": compressed_image("left", 0)})["left"]
+    if name == "jpeg_size":
+        assert decoding.result().image.full_size == (HEIGHT, WIDTH)
+    else:
+        with pytest.raises(ImageDecodeError, match="unforeseen"):
+            decoding.result()
