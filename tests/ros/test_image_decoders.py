@@ -1,6 +1,6 @@
 """JPEGs that a device unpacks: checked by the host, batched, and decoded by it where that fails.
 
-The device is the CPU here, with the same decoder's other half, so that this runs everywhere.
+The device is the CPU here, for which torchvision decodes too, so that this runs everywhere.
 """
 
 from __future__ import annotations
