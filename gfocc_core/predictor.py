@@ -102,6 +102,20 @@ class OccupancyPredictor:
         self.memory_age_s = None
         self._last = None
 
+    def take_back(self) -> None:
+        """Undo the last `predict`, as if its frame had never come: its images were damaged, say.
+
+        There are no `gaussians` and nothing to forecast from until the next frame.
+
+        Raises:
+            ValueError: there was no frame since the start, the last reset or `take_back`.
+        """
+        if self._last is None:
+            raise ValueError("there is no frame to take back")
+        self._memory.take_back()
+        self.memory_age_s = None
+        self._last = None
+
     def warm_up(
         self, image_sizes: Sequence[tuple[int, int]] = (), *, velocity: bool = False
     ) -> float:

@@ -82,6 +82,7 @@ class TemporalMemory:
 
     def __init__(self) -> None:
         self._states: list[TemporalState] = []
+        self._before: list[TemporalState] = []
 
     def __len__(self) -> int:
         return len(self._states)
@@ -92,7 +93,11 @@ class TemporalMemory:
         return self._states[-1] if self._states else None
 
     def clear(self) -> None:
-        self._states.clear()
+        self._states, self._before = [], []
+
+    def take_back(self) -> None:
+        """Undo the last `recall` and what followed it, as if its frame had never come."""
+        self._states = list(self._before)
 
     def recall(self, frame: Frame, config: TemporalConfig) -> TemporalState | None:
         """The state whose age is closest to `config.memory_interval`, of equals the newer.
@@ -100,6 +105,7 @@ class TemporalMemory:
         States that must not be carried into the frame are forgotten together with all before
         them, and so are those that no later frame can want.
         """
+        self._before = list(self._states)
         self._forget_broken(frame, config)
         if not self._states:
             return None

@@ -14,12 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from gfocc_ros.frames.frame_builder import ImageMessage
 from gfocc_ros.parameters.parameters import NodeParameters
-from gfocc_ros.qos_mismatches import QosMismatches
-
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
+from gfocc_ros.qos_mismatches import NO_SUBSCRIPTION_EVENTS, QosMismatches
 
 
 class CameraSubscriptions:
@@ -37,7 +32,7 @@ class CameraSubscriptions:
     ) -> None:
         self._node = node
         self._subscriptions: dict[str, Subscription[Any]] = {}
-        self._mismatches = QosMismatches(node)
+        self._mismatches = QosMismatches(node, _sentence)
         compressed = parameters.image_transport == "compressed"
         image_type = CompressedImage if compressed else Image
         suffix = "/compressed" if compressed else ""
@@ -58,14 +53,12 @@ class CameraSubscriptions:
         for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
+        self._mismatches.destroy()
 
     def _subscribe(
         self, kind: type[Any], topic: str, callback: Callable[[Any], None], depth: int
     ) -> None:
         resolved = self._node.resolve_topic_name(topic)
-        events = SubscriptionEventCallbacks(
-            incompatible_qos=functools.partial(self._on_mismatch, resolved)
-        )
         sensor_data = QoSProfile(
             history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT
         )
@@ -74,13 +67,14 @@ class CameraSubscriptions:
             topic,
             callback,
             sensor_data,
-            event_callbacks=events,
+            event_callbacks=NO_SUBSCRIPTION_EVENTS,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
+        self._mismatches.watch(resolved)
 
-    def _on_mismatch(self, topic: str, event: Any) -> None:
-        policy = self._mismatches.note(topic, event)
-        self._node.get_logger().warning(
-            f"nothing arrives on '{topic}': its publisher's {policy} does not fit; set parameter "
-            f"'qos_overrides.{topic}.subscription.*' or the publisher's QoS"
-        )
+
+def _sentence(topic: str, policy: str) -> str:
+    return (
+        f"nothing arrives on '{topic}': its publisher's {policy} does not fit; set parameter "
+        f"'qos_overrides.{topic}.subscription.*' or the publisher's QoS"
+    )

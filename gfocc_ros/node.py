@@ -129,14 +129,19 @@ class OccupancyNode(LifecycleNode):
                 f"'{self.parameters.preset}') and its output is NOISE; set parameter 'checkpoint'"
             )
         self._predictor = load_predictor(self.parameters)
+        image = self._predictor.config.image
+        # What is captured depends on the number of cameras, not on the size of their images.
+        sizes = [(image.height, image.width)] * len(self.parameters.cameras)
         # Plain frames need no preparation with velocities, captured ones do.
-        warm_up_s = self._predictor.warm_up(velocity=self.parameters.inference == "fast")
+        warm_up_s = self._predictor.warm_up(sizes, velocity=self.parameters.inference == "fast")
         self._diagnostics.device = self._predictor.device
         self._outputs = Outputs(self, _output_settings(self.parameters))
         self.get_logger().info(
             f"network on {self._predictor.device} ({self.parameters.inference}), "
             f"warmed up in {warm_up_s:.1f} s"
         )
+        gc.collect()
+        gc.freeze()  # a look at all of torch's objects would hold up a frame, for 0.1 s and more
 
     def _activate(self) -> None:
         assert self._predictor is not None
@@ -162,6 +167,7 @@ class OccupancyNode(LifecycleNode):
             if self._outputs is not None:
                 self._outputs.destroy()
             self._outputs = self._predictor = self._diagnostics.device = None
+            gc.unfreeze()
             gc.collect()
             if torch.cuda.is_initialized():
                 torch.cuda.empty_cache()

@@ -43,6 +43,8 @@ class Predictor(Protocol):
 
     def predict(self, frame: Frame, *, velocity: bool = False) -> Occupancy: ...
 
+    def take_back(self) -> None: ...
+
     def forecast(self, seconds: Sequence[float]) -> tuple[Occupancy, ...]: ...
 
     def reset(self) -> None: ...
@@ -178,6 +180,13 @@ class OccupancyPipeline:
         self._predictor.config = self._tuning.applied(parameters)
         wanted = self._outputs.wanted(built)
         occupancy = self._predictor.predict(frame, velocity=wanted.velocity)
+        whole = self._builder.confirm(frame)  # a GPU has decoded it faster than this is known
+        if whole is not frame:
+            self._predictor.take_back()
+            if whole is None:
+                return
+            frame = whole
+            occupancy = self._predictor.predict(frame, velocity=wanted.velocity)
         predicted = time.monotonic()
         prediction = Prediction(
             occupancy,

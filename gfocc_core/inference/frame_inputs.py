@@ -11,108 +11,91 @@ from torch import Tensor
 from gfocc_core.config import Config
 from gfocc_core.frame import Frame
 from gfocc_core.geometry import CameraView, transform_points
-from gfocc_core.inference.image_upload import ImageUpload
-from gfocc_core.inference.resize import pack_images, plan_resize, resize_images
+from gfocc_core.inference.image_feed import ImageFeed, sizes_of
 from gfocc_core.model import Memory
 from gfocc_core.preprocess import camera_view
 from gfocc_core.temporal import TemporalState, ego_motion
 
-_VIEW_PARTS = (16, 9, 4, 2, 1)
-"""Numbers per camera: cam_from_ego, intrinsics, affine, shift, valid."""
-
-Sizes = tuple[tuple[int, int], ...]
+_CAMERA_PARTS = ((4, 4), (3, 3), (2, 2), (2,), ())
+"""Shapes of what is known of a camera: cam_from_ego, intrinsics, affine, shift, valid."""
 
 
 class FrameInputs:
-    """Device buffers for frames of one rig: images, geometry and memory.
+    """Device buffers for frames of so many cameras, of images of any size: images, geometry, memory.
 
-    Only rows that the crop keeps travel. A frame must not be loaded before the device has finished
-    the previous one.
+    A frame must not be loaded before the device has finished the previous one.
     """
 
-    def __init__(self, sizes: Sizes, config: Config, device: torch.device) -> None:
-        self._sizes, self._image = sizes, config.image
-        pinned = device.type == "cuda"
-        plan = plan_resize(sizes, config.image)
-        self._plan = plan.to(device)
-        self._images = pack_images(sizes, plan, device)
-        self._upload = ImageUpload([self._images.camera(index) for index in range(len(sizes))])
-        numbers = len(sizes) * sum(_VIEW_PARTS) + 16
+    def __init__(
+        self, cameras: int, config: Config, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        """Args: dtype: of the network's input."""
+        self._cameras, self._device, self._image = cameras, device, config.image
+        self._feed: ImageFeed | None = None
+        shape = (cameras, config.image.height, config.image.width, 3)
+        self._pixels = torch.zeros(shape, device=device, dtype=dtype)
+        numbers = cameras * sum(torch.Size(part).numel() for part in _CAMERA_PARTS) + 16
         self._geometry = torch.zeros(numbers, device=device)
-        self._geometry_staging = torch.zeros(numbers, pin_memory=pinned)
+        self._staging = torch.zeros(numbers, pin_memory=device.type == "cuda")
+        self._staged = self._parts(self._staging)
+        *_, self._valid, self._motion = self._parts(self._geometry)
         model = config.model
         self._past_means = torch.zeros(1, model.gaussians, 3, device=device)
         self._past_features = torch.zeros(1, model.gaussians, model.channels, device=device)
 
     def fit(self, frame: Frame) -> bool:
-        """Whether a frame's rig is the one these buffers are for; missing cameras fit any."""
-        return len(frame.rig) == len(self._sizes) and all(
-            size == known
-            for size, known, valid in zip(
-                frame.rig.image_sizes, self._sizes, frame.valid, strict=True
-            )
-            if valid
-        )
+        """Whether a frame has as many cameras."""
+        return len(frame.rig) == self._cameras
 
     def load_past(self, frame: Frame, past: TemporalState | None) -> None:
         """Write what a frame remembers and its geometry: `memory` and `view` hold from here on."""
-        motion = torch.eye(4)
+        *camera_parts, motion = self._staged
         if past is not None:
-            motion = ego_motion(past.global_from_ego, frame.global_from_ego)
+            motion.copy_(ego_motion(past.global_from_ego, frame.global_from_ego))
             self._past_means[0].copy_(past.means)
             self._past_features[0].copy_(past.features)
         view = camera_view(frame, self._image)
         fields = (view.cam_from_ego, view.intrinsics, view.affine, view.shift, view.valid)
-        parts = [field[0].flatten(1) if field.ndim > 2 else field.t() for field in fields]
-        numbers = torch.cat([part.float() for part in parts], 1).flatten()
-        self._geometry_staging.copy_(torch.cat([numbers, motion.float().flatten().cpu()]))
-        self._geometry.copy_(self._geometry_staging, non_blocking=True)
+        for part, field in zip(camera_parts, fields, strict=True):
+            part.copy_(field[0])
+        self._geometry.copy_(self._staging, non_blocking=True)
 
-    def load_images(self, frame: Frame) -> None:
-        """Write a frame's images; their copies to the device may still be under way on return."""
-        self._upload(
-            [
-                image[first:] if valid else None
-                for image, first, valid in zip(
-                    frame.images, self._plan.first_rows, frame.valid, strict=True
-                )
-            ]
-        )
+    def upload(self, frame: Frame) -> None:
+        """Bring a frame's images to the device; copies may still be under way on return."""
+        if self._feed is None or not self._feed.fits(frame):
+            known = self._feed.sizes if self._feed else ()
+            self._feed = None  # goes before a new one comes, else both need memory
+            self._feed = ImageFeed(sizes_of(frame, known), self._image, self._device)
+        self._feed.upload(frame)
 
-    def images(self, dtype: torch.dtype) -> Tensor:
+    def resize(self) -> None:
+        """Scale the uploaded images: `images` holds from here on."""
+        assert self._feed is not None
+        self._feed.resize(self._valid, self._pixels)
+
+    def images(self) -> Tensor:
         """Network input [1, cameras, 3, height, width], channels last."""
-        valid = self._camera_numbers()[..., -1] > 0
-        return resize_images(self._images, valid, self._plan, dtype)
+        return self._pixels.permute(0, 3, 1, 2).unsqueeze(0)
 
     def view(self) -> CameraView:
         """How ego points become pixels of the input, batch of one."""
-        matrix, intrinsics, affine, shift, valid = self._camera_numbers().split(_VIEW_PARTS, -1)
+        matrix, intrinsics, affine, shift, valid, _ = self._parts(self._geometry)
         return CameraView(
-            cam_from_ego=matrix.unflatten(-1, (4, 4))[None],
-            intrinsics=intrinsics.unflatten(-1, (3, 3))[None],
-            affine=affine.unflatten(-1, (2, 2))[None],
+            cam_from_ego=matrix[None],
+            intrinsics=intrinsics[None],
+            affine=affine[None],
             shift=shift[None],
-            valid=(valid.squeeze(-1) > 0)[None],
+            valid=(valid > 0)[None],
             size=(self._image.height, self._image.width),
         )
 
     def memory(self) -> Memory:
         """What the frame remembers, moved into its ego frame."""
-        motion = self._geometry[-16:].view(4, 4)
-        return Memory(transform_points(motion, self._past_means), self._past_features)
+        return Memory(transform_points(self._motion, self._past_means), self._past_features)
 
-    def _camera_numbers(self) -> Tensor:
-        """[cameras, numbers per camera]"""
-        return self._geometry[:-16].view(len(self._sizes), -1)
-
-
-def sizes_of(frame: Frame, known: Sizes = ()) -> Sizes:
-    """(height, width) per camera; a missing camera keeps its known size, else takes another's."""
-    present = [
-        size for size, valid in zip(frame.rig.image_sizes, frame.valid, strict=True) if valid
-    ]
-    stand_in = known if len(known) == len(frame.rig) else (present[0],) * len(frame.rig)
-    return tuple(
-        (size[0], size[1]) if valid else other
-        for size, valid, other in zip(frame.rig.image_sizes, frame.valid, stand_in, strict=True)
-    )
+    def _parts(self, numbers: Tensor) -> list[Tensor]:
+        """Views of a flat buffer: what _CAMERA_PARTS names for all cameras, then the ego motion."""
+        shapes = [torch.Size((self._cameras, *part)) for part in _CAMERA_PARTS]
+        shapes.append(torch.Size((4, 4)))
+        flat = numbers.split([shape.numel() for shape in shapes])
+        return [part.view(shape) for part, shape in zip(flat, shapes, strict=True)]

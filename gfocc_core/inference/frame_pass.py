@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -14,7 +14,7 @@ from gfocc_core.gaussians import Gaussians
 from gfocc_core.geometry import CameraView
 from gfocc_core.model import GaussianFlowNetwork, Memory
 from gfocc_core.temporal import TemporalState
-from gfocc_core.voxelizer.api import classify, voxelize, voxelize_labels
+from gfocc_core.voxelizer.api import voxelize_labels, voxelize_moving
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,4 @@ def occupancy(
     """Labels, density and, if the Gaussians' [N, 3] are given, velocity of N Gaussians."""
     if velocities is None:
         return (*voxelize_labels(gaussians, config.grid, config.occupancy), None)
-    opacity = gaussians.opacities.unsqueeze(-1)
-    channels = torch.cat([gaussians.logits, opacity * velocities, opacity], -1)
-    density, sums = voxelize(
-        replace(gaussians, logits=channels), config.grid, config.occupancy.neighborhood
-    )
-    logits, momentum, mass = sums.split([gaussians.logits.shape[-1], 3, 1], -1)
-    labels, density = classify(density, logits, config.occupancy)
-    mean_velocity = momentum / mass.clamp(min=torch.finfo(mass.dtype).tiny)
-    return labels, density, torch.where(density.unsqueeze(-1) > 0, mean_velocity, 0)
+    return voxelize_moving(gaussians, velocities, config.grid, config.occupancy)

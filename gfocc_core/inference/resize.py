@@ -120,37 +120,33 @@ def pack_images(
     )
 
 
-def resize_images(
-    images: PackedImages, valid: Tensor, plan: ResizePlan, dtype: torch.dtype
-) -> Tensor:
-    """Network input [1, cameras, 3, height, width], channels last; zero where not valid.
+def resize_images(images: PackedImages, valid: Tensor, plan: ResizePlan, out: Tensor) -> None:
+    """Write the network's input; zero where a camera is not valid.
 
     Takes the Triton kernel where Triton works.
 
     Args:
-        valid: bool [cameras].
+        valid: numbers [cameras]; 0: a camera that is missing.
+        out: [cameras, height, width, 3] of any floating type.
     """
     if triton_unusable(images.pixels.device):
-        pixels = resize_reference(images, valid, plan, dtype)
+        resize_reference(images, valid, plan, out)
     else:
         from gfocc_core.inference.resize_triton import resize_triton
 
-        pixels = resize_triton(images, valid, plan, dtype)
-    return pixels.permute(0, 3, 1, 2).unsqueeze(0)
+        resize_triton(images, valid, plan, out)
 
 
-def resize_reference(
-    images: PackedImages, valid: Tensor, plan: ResizePlan, dtype: torch.dtype
-) -> Tensor:
-    """[cameras, height, width, 3] in plain torch."""
-    mean = torch.tensor(plan.image.mean, device=valid.device)
-    std = torch.tensor(plan.image.std, device=valid.device)
+def resize_reference(images: PackedImages, valid: Tensor, plan: ResizePlan, out: Tensor) -> None:
+    """The same in plain torch."""
+    mean = torch.tensor(plan.image.mean, device=out.device)
+    std = torch.tensor(plan.image.std, device=out.device)
     inputs = []
     for index in range(len(images.sizes)):
         pixels = images.camera(index).float()
         across = _weigh(pixels.transpose(0, 1), plan.columns, index).transpose(0, 1)
         inputs.append((_weigh(across, plan.rows, index) - mean) / std)
-    return torch.where(valid.view(-1, 1, 1, 1), torch.stack(inputs), 0).to(dtype)
+    out.copy_(torch.where(valid.view(-1, 1, 1, 1) != 0, torch.stack(inputs), 0))
 
 
 def _weigh(pixels: Tensor, axis: AxisTaps, camera: int) -> Tensor:

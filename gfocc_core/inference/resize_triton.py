@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -15,21 +14,17 @@ BLOCK = 512
 NUM_WARPS = 4
 
 
-def resize_triton(
-    images: PackedImages, valid: Tensor, plan: ResizePlan, dtype: torch.dtype
-) -> Tensor:
+def resize_triton(images: PackedImages, valid: Tensor, plan: ResizePlan, out: Tensor) -> None:
     """As resize.resize_reference; the interpreter (TRITON_INTERPRET=1) takes CPU tensors."""
     height, width = plan.image.height, plan.image.width
-    out = torch.empty(len(images.sizes), height, width, 3, dtype=dtype, device=valid.device)
     _resize_kernel[(height, triton.cdiv(3 * width, BLOCK), len(images.sizes))](
-        *(images.pixels, images.starts, images.widths, valid.view(torch.uint8)),
+        *(images.pixels, images.starts, images.widths, valid),
         *(plan.rows.first, plan.rows.weights, plan.columns.first, plan.columns.weights),
         out,
         *(height, width, *plan.image.mean, *plan.image.std),
         *(plan.rows.taps, plan.columns.taps, BLOCK),
         num_warps=NUM_WARPS,
     )
-    return out
 
 
 @triton.jit

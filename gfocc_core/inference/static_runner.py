@@ -20,7 +20,7 @@ from gfocc_core.inference.captured_program import (
     Program,
 )
 from gfocc_core.inference.config import InferenceConfig
-from gfocc_core.inference.frame_inputs import FrameInputs, Sizes, sizes_of
+from gfocc_core.inference.frame_inputs import FrameInputs
 from gfocc_core.inference.frame_pass import FrameResult, decode, occupancy, velocities
 from gfocc_core.inference.prepared_network import prepare_network
 from gfocc_core.inference.stage_clock import FrameClock
@@ -32,11 +32,11 @@ _log = logging.getLogger(__name__)
 
 
 class StaticRunner:
-    """Runs a prepared copy of the network on buffers of one rig at a time.
+    """Runs a prepared copy of the network on buffers for one number of cameras at a time.
 
     There is one program for frames with memory, one for those without, and two more with
-    velocities, each made when first needed; a new rig or configuration drops them. What cannot be
-    compiled or captured runs without it, with one line in the log.
+    velocities, each made when first needed; another number of cameras or configuration drops
+    them. What cannot be compiled or captured runs without it, with one line in the log.
     """
 
     def __init__(
@@ -50,7 +50,6 @@ class StaticRunner:
         self._network = prepare_network(network, inference)
         self._dtype = torch.bfloat16 if inference.precision == "bfloat16" else torch.float32
         self._device, self._clock = device, clock
-        self._sizes: Sizes = ()
         self._config: Config | None = None
         self._inputs: FrameInputs | None = None
         self._programs: dict[tuple[bool, bool], Program] = {}
@@ -65,8 +64,10 @@ class StaticRunner:
         inputs.load_past(frame, past)
         if program is not None:
             program.begin()
-        inputs.load_images(frame)
+        inputs.upload(frame)
         self._clock.mark("upload")
+        inputs.resize()
+        self._clock.mark("preprocess")
         if program is None:
             program = self._programs[key] = self._made(self._steps(inputs, config, *key))
             program.begin()
@@ -78,8 +79,7 @@ class StaticRunner:
             # Graphs and buffers go before new ones come: both at once would double the memory.
             self._programs.clear()
             inputs = self._inputs = None
-            self._sizes = sizes_of(frame, self._sizes)
-            inputs = FrameInputs(self._sizes, config, self._device)
+            inputs = FrameInputs(len(frame.rig), config, self._device, self._dtype)
             self._inputs, self._config = inputs, config
         return inputs
 
@@ -97,10 +97,8 @@ class StaticRunner:
     def _look(
         self, inputs: FrameInputs, config: Config, velocity: bool, recalled: Recollection | None
     ) -> FrameResult:
-        images = inputs.images(self._dtype)
-        self._clock.mark("preprocess")
         with self._autocast():
-            levels = self._network.encode(images)
+            levels = self._network.encode(inputs.images())
             self._clock.mark("encode")
             if recalled is None:
                 gaussians = decode(self._network, levels, inputs.view(), None)

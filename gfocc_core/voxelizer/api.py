@@ -13,7 +13,7 @@ from gfocc_core.gaussians import Gaussians
 from gfocc_core.grid import VoxelGrid
 from gfocc_core.taxonomy import FREE_ID
 from gfocc_core.triton_support import triton_unusable
-from gfocc_core.voxelizer.reference import voxelize_reference
+from gfocc_core.voxelizer.reference import voxelize_reference, voxelize_where
 
 VoxelizerBackend = Literal["auto", "reference", "triton"]
 
@@ -76,16 +76,87 @@ def voxelize_labels(
 
         labels, density = voxelize_labels_triton(_batched(gaussians), grid, config)
         return (labels, density) if gaussians.means.ndim == 3 else (labels[0], density[0])
-    density, logits = voxelize(gaussians, grid, config.neighborhood, "reference")
-    return classify(density, logits, config)
+    if gaussians.means.ndim == 2:
+        labels, density, _, _ = _labels_where(gaussians, grid, config, config.threshold)
+        return labels, density
+    items = [
+        _labels_where(gaussians.item(index), grid, config, config.threshold)
+        for index in range(gaussians.means.shape[0])
+    ]
+    return torch.stack([labels for labels, *_ in items]), torch.stack([it[1] for it in items])
+
+
+def voxelize_moving(
+    gaussians: Gaussians,
+    velocities: Tensor,
+    grid: VoxelGrid,
+    config: OccupancyConfig,
+    backend: VoxelizerBackend = "auto",
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `voxelize_labels`, with velocities.
+
+    Args:
+        gaussians: N without batch dimension.
+        velocities: [N, 3] m/s.
+
+    Returns:
+        labels and density as `voxelize_labels`, and velocity [X, Y, Z, 3]: the mean over the
+        Gaussians that make the voxel's density, 0 where the cleaned density is 0.
+    """
+    _check(gaussians, config.neighborhood, backend)
+    opacity = gaussians.opacities.unsqueeze(-1)
+    channels = torch.cat([gaussians.logits, opacity * velocities, opacity], -1)
+    parts = [gaussians.logits.shape[-1], 3, 1]
+    splat = replace(gaussians, logits=channels)
+    if _on_triton(gaussians.means, backend):
+        density, sums = voxelize(splat, grid, config.neighborhood, backend)
+        logits, momentum, mass = sums.split(parts, -1)
+        labels, density = classify(density, logits, config)
+        return labels, density, torch.where(density.unsqueeze(-1) > 0, _mean(momentum, mass), 0)
+    least = min(config.density_floor, config.threshold)
+    labels, density, found, sums = _labels_where(splat, grid, config, least, parts[0])
+    _, momentum, mass = sums.split(parts, -1)
+    velocity = momentum.new_zeros(grid.num_voxels, 3)
+    velocity[found] = _mean(momentum, mass)
+    return labels, density, torch.where(density.unsqueeze(-1) > 0, velocity.view(*grid.shape, 3), 0)
 
 
 def classify(density: Tensor, logits: Tensor, config: OccupancyConfig) -> tuple[Tensor, Tensor]:
     """Labels uint8 [..., X, Y, Z] and density with the floor and ceiling of ALGORITHM 6 applied."""
+    best = (logits.argmax(-1) + 1).to(torch.uint8)
+    density = _cleaned(density, config)
+    return torch.where(density >= config.threshold, best, FREE_ID), density
+
+
+def _labels_where(
+    gaussians: Gaussians,
+    grid: VoxelGrid,
+    config: OccupancyConfig,
+    least: float,
+    classes: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Labels and density by the reference; the voxels that have at least a density, and their sums.
+
+    Args:
+        least: no more than the threshold.
+        classes: how many of the logits are some, the first ones; None: all.
+    """
+    density, found, sums = voxelize_where(gaussians, grid, config.neighborhood, least)
+    density = _cleaned(density, config)
+    labels = torch.full((grid.num_voxels,), FREE_ID, dtype=torch.uint8, device=density.device)
+    labels[found] = (sums[:, :classes].argmax(-1) + 1).to(torch.uint8)
+    labels = torch.where(density >= config.threshold, labels.view(grid.shape), FREE_ID)
+    return labels, density, found, sums
+
+
+def _cleaned(density: Tensor, config: OccupancyConfig) -> Tensor:
     density = torch.where(density < config.density_floor, 0, density)
     density[..., config.ceiling_index :] = 0
-    best = (logits.argmax(-1) + 1).to(torch.uint8)
-    return torch.where(density >= config.threshold, best, FREE_ID), density
+    return density
+
+
+def _mean(momentum: Tensor, mass: Tensor) -> Tensor:
+    return momentum / mass.clamp(min=torch.finfo(mass.dtype).tiny)
 
 
 def _check(gaussians: Gaussians, neighborhood: int, backend: str) -> None:

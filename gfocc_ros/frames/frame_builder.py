@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from sensor_msgs.msg import CameraInfo
@@ -109,6 +109,7 @@ class FrameBuilder:
         self._odometry = OdometryWatch(max_odometry_jump_m)
         self._decoders = ImageDecoders(len(cameras), input_size, device)
         self._epoch, self._odometry_jumps = 0, 0
+        self._unconfirmed: dict[str, Decoding] = {}
         self.report = BuildReport()
         """Of the last build, also where it gave no frame."""
 
@@ -124,6 +125,8 @@ class FrameBuilder:
         self, image_set: ImageSet[ImageMessage], infos: Mapping[str, CameraInfo]
     ) -> Frame | None:
         """The frame of a set, or None if the vehicle's pose or too many cameras are missing.
+
+        That its images are whole is known only when `confirm` has said so.
 
         Args:
             image_set: messages as they arrived.
@@ -144,12 +147,32 @@ class FrameBuilder:
             views = self._views(shots, poses)
         finally:
             self.report = _report(views, poses, began_s)
-        if len(views) < self._min_cameras:
-            found = f"{len(views)} of min_cameras {self._min_cameras} are usable"
-            self._drops.count(Drop.TOO_FEW_CAMERAS, detail=found)
+        if not self._are_enough(len(views)):
             return None
+        self._unconfirmed = {camera: shots[camera].decoding for camera in views}
         scene = self._scene(image_set, global_from_ego)
         return self._frame(views, global_from_ego, image_set.stamp_ns, scene)
+
+    def confirm(self, frame: Frame) -> Frame | None:
+        """The frame that `build` returned last, once its images are known to be whole.
+
+        Where some are not it is another frame without their cameras, or None if too few are left.
+        """
+        damaged = set()
+        for camera, decoding in self._unconfirmed.items():
+            try:
+                decoding.confirm()
+            except ImageDecodeError as error:
+                self._drops.count(Drop.UNDECODABLE_IMAGE, camera, str(error))
+                damaged.add(camera)
+        self._unconfirmed = {}
+        if not damaged:
+            return frame
+        valid = tuple(
+            ok and camera not in damaged
+            for camera, ok in zip(self._cameras, frame.valid, strict=True)
+        )
+        return replace(frame, valid=valid) if self._are_enough(sum(valid)) else None
 
     def _start_shots(
         self, image_set: ImageSet[ImageMessage], infos: Mapping[str, CameraInfo]
@@ -194,6 +217,14 @@ class FrameBuilder:
             except _SizeMismatchError as error:
                 self._drops.count(Drop.SIZE_MISMATCH, camera, str(error))
         return views
+
+    def _are_enough(self, usable: int) -> bool:
+        """Whether a frame may be made of so many cameras; counts it where not."""
+        if usable >= self._min_cameras:
+            return True
+        found = f"{usable} of min_cameras {self._min_cameras} are usable"
+        self._drops.count(Drop.TOO_FEW_CAMERAS, detail=found)
+        return False
 
     def _scene(self, image_set: ImageSet[ImageMessage], global_from_ego: Tensor) -> str:
         """Another name after every jump of time or odometry."""

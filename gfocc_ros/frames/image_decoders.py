@@ -1,8 +1,8 @@
 """Decodes the images of a frame side by side, of the next one as soon as they come.
 
 Used by the frame builder. A GPU unpacks JPEGs itself, all of a frame at once, while threads of the
-host look whether they are whole, which it would not tell; everything else is decoded by these
-threads. They let go of Python's lock, so cores are what counts.
+host look whether they are whole, which it would not tell and which takes them longer; everything
+else is decoded by these threads. They let go of Python's lock, so cores are what counts.
 """
 
 from __future__ import annotations
@@ -58,21 +58,34 @@ class Decoding:
     _camera: str
     _on_host: Future[_HostWork]
     _on_device: Future[_DeviceWork] | None
+    """None: the host decodes it."""
 
     def result(self) -> DecodedImage:
-        """Wait for the image; raises ImageDecodeError whatever is wrong with the bytes."""
+        """Wait for the image, not for `confirm`, without which it may be of damaged bytes.
+
+        Raises:
+            ImageDecodeError: the bytes cannot be decoded.
+        """
+        if self._on_device is not None and not self._is_damaged():
+            device = self._on_device.result()
+            if self._camera in device.images:
+                return DecodedImage(device.images[self._camera], device.ready_s)
         host = self._on_host.result()
-        if host.image is not None:
-            return DecodedImage(host.image, host.ready_s)
-        device = self._on_device.result() if self._on_device else None
-        if device is None or self._camera not in device.images:
+        if host.image is None:
             raise ImageDecodeError("neither device nor host can decode the JPEG")
-        ready_s = max(host.ready_s, device.ready_s)
-        return DecodedImage(device.images[self._camera], ready_s)
+        return DecodedImage(host.image, host.ready_s)
+
+    def confirm(self) -> None:
+        """Wait until it is known that the bytes were whole; raises ImageDecodeError: they were not."""
+        self._on_host.result()
 
     def cancel(self) -> None:
         """Nobody wants it any more."""
         self._on_host.cancel()
+
+    def _is_damaged(self) -> bool:
+        """As far as it is known by now."""
+        return self._on_host.done() and self._on_host.exception() is not None
 
 
 @dataclass(frozen=True)
@@ -120,7 +133,10 @@ class ImageDecoders:
         sizes = {camera: self._size_on_device(message) for camera, message in messages.items()}
         jpegs = {c: (messages[c], size) for c, size in sizes.items() if size is not None}
         batch = self._batches.submit(self._decode_batch, jpegs) if jpegs else None
-        return {camera: Decoding(camera, work, batch) for camera, work in on_host.items()}
+        return {
+            camera: Decoding(camera, work, batch if camera in jpegs else None)
+            for camera, work in on_host.items()
+        }
 
     def close(self) -> None:
         """End the threads; running ones finish their image."""

@@ -57,7 +57,7 @@ def cloud_message(voxels: OccupiedVoxels, frame_id: str) -> PointCloud2:
     _write(points, voxels)
     velocity = voxels.velocity
     for axis, name in enumerate(("vx", "vy", "vz")):
-        points[name] = np.nan if velocity is None else velocity[:, axis]
+        points[name] = np.nan if velocity is None else velocity[axis]
     return _message(header_at(voxels.stamp_ns, frame_id), data, CLOUD_POINT)
 
 
@@ -85,9 +85,8 @@ def _allocate(count: int, layout: np.dtype[np.void]) -> tuple[array[int], NDArra
 
 
 def _write(points: NDArray[np.void], voxels: OccupiedVoxels) -> None:
-    centers = voxels.centers()
-    for axis, name in enumerate("xyz"):
-        points[name] = centers[:, axis]
+    for name, centers in zip("xyz", voxels.centers(), strict=True):
+        points[name] = centers
     points["rgb"] = PACKED_COLORS[voxels.labels]
     points["label"] = voxels.labels
     points["density"] = voxels.density

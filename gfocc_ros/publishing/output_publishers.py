@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,12 +16,7 @@ from rclpy.qos import (
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
-from gfocc_ros.qos_mismatches import QosMismatches
-
-try:
-    from rclpy.event_handler import PublisherEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import PublisherEventCallbacks
+from gfocc_ros.qos_mismatches import NO_PUBLISHER_EVENTS, QosMismatches
 
 M = TypeVar("M")
 
@@ -69,26 +63,25 @@ def _create(
     mismatches: QosMismatches,
 ) -> Publisher[M]:
     """With parameters `qos_overrides.<topic>.publisher.<policy>`, and told of mismatches."""
-    name = node.resolve_topic_name(topic)
     policies = (
         QoSPolicyKind.HISTORY,
         QoSPolicyKind.DEPTH,
         QoSPolicyKind.RELIABILITY,
         QoSPolicyKind.DURABILITY,
     )
-    on_mismatch = functools.partial(_warn_of_mismatch, node, name, mismatches)
+    mismatches.watch(node.resolve_topic_name(topic))
     return create(
         message_type,
         topic,
         qos,
         qos_overriding_options=QoSOverridingOptions(policies),
-        event_callbacks=PublisherEventCallbacks(incompatible_qos=on_mismatch),
+        event_callbacks=NO_PUBLISHER_EVENTS,
     )
 
 
-def _warn_of_mismatch(node: Node, topic: str, mismatches: QosMismatches, event: Any) -> None:
-    policy = mismatches.note(topic, event)
-    node.get_logger().warning(
+def mismatch_sentence(topic: str, policy: str) -> str:
+    """What QosMismatches is to say of these publishers."""
+    return (
         f"a subscription to '{topic}' gets nothing: its QoS asks for more {policy} than is "
         f"offered; change it or parameter 'qos_overrides.{topic}.publisher.{policy}'"
     )

@@ -25,6 +25,7 @@ from gfocc_ros.publishing.output_publishers import (
     destroy_publisher,
     latched_publisher,
     managed_publisher,
+    mismatch_sentence,
 )
 from gfocc_ros.publishing.output_settings import OutputSettings
 from gfocc_ros.publishing.prediction import Prediction, Wanted
@@ -61,7 +62,7 @@ class Outputs:
     def __init__(self, node: Node, settings: OutputSettings) -> None:
         self.settings = settings
         self._node = node
-        self._mismatches = QosMismatches(node)
+        self._mismatches = QosMismatches(node, mismatch_sentence)
         self._publishers: dict[str, Publisher[Any]] = {
             topic: managed_publisher(node, message_type, f"~/{topic}", self._mismatches)
             for topic, message_type in FRAME_TOPICS.items()
@@ -107,6 +108,7 @@ class Outputs:
         """Take the topics back; `wanted` and `publish` must not be called any more."""
         for publisher in (*self._publishers.values(), self._classes):
             destroy_publisher(self._node, publisher)
+        self._mismatches.destroy()
 
     def _is_asked_for(self, topic: str, now_s: float) -> bool:
         if self._asked_for is None:

@@ -1,7 +1,7 @@
 """Poses of the vehicle and its cameras from tf, for one frame at a time.
 
-Waiting happens in the caller's thread, which must not be the one that spins the node. Ask for
-the vehicle first: that question starts the time that a frame may wait for all its poses.
+Waiting happens in the caller's thread. Ask for the vehicle first: that question starts the time
+that a frame may wait for all its poses.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor
 from gfocc_core.geometry import transform_from
 from gfocc_ros.compat import tf
 from gfocc_ros.tf.tf_buffer import RewindableBuffer
+from gfocc_ros.tf.tf_listener import TfListener
 
 
 class PoseUnavailable(Exception):  # noqa: N818 (a state of the outside world, not a fault)
@@ -30,7 +31,7 @@ class TransformPoses:
     """The node's tf buffer and listener, asked in gfocc's terms."""
 
     def __init__(self, node: Node, *, fixed_frame: str, base_frame: str, timeout_s: float) -> None:
-        """Listen on `node`, which an executor must spin.
+        """Listen on a hidden node beside `node`, from a thread of its own, until `close`.
 
         Args:
             fixed_frame: frame in which the world stands still (REP-105: odom).
@@ -43,7 +44,7 @@ class TransformPoses:
         # Not given the node: a buffer that clears itself when /clock jumps may do so after the
         # first transforms of the new time, and in some releases of Jazzy it crashes there.
         self._buffer = RewindableBuffer()
-        self._listener = tf.TransformListener(self._buffer, node, spin_thread=False)
+        self._listener = TfListener(self._buffer, node)
         self._mounts: dict[str, _Mount] = {}
         self._frame_ns, self._deadline_s = 0, 0.0
 
@@ -101,7 +102,7 @@ class TransformPoses:
 
     def close(self) -> None:
         """Stop listening, so that the node can be configured anew."""
-        self._listener.unregister()
+        self._listener.close()
 
     def _start_frame(self, stamp_ns: int) -> None:
         self._frame_ns, self._deadline_s = stamp_ns, time.monotonic() + self._timeout_s

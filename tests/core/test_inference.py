@@ -13,8 +13,9 @@ from gfocc_core.config import Config
 from gfocc_core.frame import Frame, Occupancy
 from gfocc_core.inference import InferenceConfig, static_runner
 from gfocc_core.inference.captured_program import FrameSteps
-from gfocc_core.inference.frame_inputs import FrameInputs, sizes_of
+from gfocc_core.inference.frame_inputs import FrameInputs
 from gfocc_core.inference.frame_pass import FrameResult
+from gfocc_core.inference.image_feed import ImageFeed, sizes_of
 from gfocc_core.inference.prepared_network import prepare_network
 from gfocc_core.inference.static_runner import StaticRunner
 from gfocc_core.model import GaussianFlowNetwork
@@ -126,6 +127,20 @@ def test_missing_cameras_need_no_new_buffers(small_config: Config, make_frame: M
     assert ReusedResults.made == made
 
 
+def test_images_of_another_size_need_no_new_program(
+    small_config: Config, make_frame: MakeFrame
+) -> None:
+    fixed = predictors(small_config, GRAPH)[1]
+    fixed.warm_up()
+    made = ReusedResults.made
+    found = [fixed.predict(exact_frame(make_frame)), fixed.predict(make_frame(stamp=0.5))]
+    assert ReusedResults.made == made
+    eager = predictors(small_config, EAGER)[1]
+    wanted = [eager.predict(exact_frame(make_frame)), eager.predict(make_frame(stamp=0.5))]
+    for one, other in zip(found, wanted, strict=True):
+        assert_same(one, other)
+
+
 def test_memory_outlives_a_change_of_rig(small_config: Config, make_frame: MakeFrame) -> None:
     pair = predictors(small_config, GRAPH)
     compare(pair, [exact_frame(make_frame), exact_frame(make_frame, 3, seed=1, stamp=0.5, x=1.0)])
@@ -169,10 +184,9 @@ def test_bfloat16_decides_alike_and_remembers_in_float32(
     state = pair[1].state
     assert state is not None
     assert state.means.dtype == state.features.dtype == torch.float32
-    inputs = FrameInputs(frame.rig.image_sizes, small_config, torch.device("cpu"))
+    inputs = FrameInputs(6, small_config, torch.device("cpu"), torch.float32)
     later = exact_frame(make_frame, stamp=2.0, x=9.0)
     inputs.load_past(later, state)
-    inputs.load_images(later)
     torch.testing.assert_close(inputs.memory().means[0], state.means_in(later.global_from_ego))
 
 
@@ -280,8 +294,9 @@ def test_sizes_of_missing_cameras(small_config: Config, make_frame: MakeFrame) -
     assert sizes_of(frame) == ((90, 160),) * 3
     known = ((10, 20), (30, 40), (50, 60))
     assert sizes_of(frame, known) == ((10, 20), (90, 160), (50, 60))
-    assert not FrameInputs(known, small_config, torch.device("cpu")).fit(frame)
-    assert not FrameInputs(((90, 160),) * 2, small_config, torch.device("cpu")).fit(frame)
+    cpu = torch.device("cpu")
+    assert not ImageFeed(known, small_config.image, cpu).fits(frame)
+    assert ImageFeed(((1, 1), (90, 160), (2, 2)), small_config.image, cpu).fits(frame)
 
 
 @pytest.mark.slow

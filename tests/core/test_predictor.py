@@ -90,6 +90,30 @@ def test_the_interval_of_memory_may_change_between_frames(
     assert predictor.memory_age_s == pytest.approx(0.1)
 
 
+def test_a_frame_that_is_taken_back_leaves_no_trace(
+    predictor: OccupancyPredictor, make_frame: MakeFrame
+) -> None:
+    kept = [make_frame(seed=0), make_frame(seed=2, stamp=0.6, x=1.0)]
+    wanted = [predictor.predict(frame) for frame in kept]
+    predictor.reset()
+    found = [predictor.predict(kept[0])]
+    for damaged in (
+        make_frame(seed=1, stamp=0.5, x=1.0),
+        make_frame(seed=1, stamp=0.6, scene="another"),
+    ):
+        predictor.predict(damaged)
+        predictor.take_back()
+        assert (predictor.gaussians, predictor.memory_age_s) == (None, None)
+        with pytest.raises(ValueError, match="no frame to take back"):
+            predictor.take_back()
+        with pytest.raises(ValueError, match="no frame yet"):
+            predictor.forecast([0.5])
+    found.append(predictor.predict(kept[1]))
+    assert predictor.memory_age_s == pytest.approx(0.6)
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.equal(one.density, other.density)
+
+
 def test_the_gaussians_are_those_of_the_last_frame(
     predictor: OccupancyPredictor, make_frame: MakeFrame
 ) -> None:

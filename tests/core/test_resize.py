@@ -63,16 +63,15 @@ def compare_with_torch(
     device: str = "cpu",
 ) -> None:
     packed, whole = filled(sizes, device)
-    valid = torch.tensor([index != missing for index in range(len(sizes))], device=device)
+    valid = torch.tensor([float(index != missing) for index in range(len(sizes))], device=device)
     plan = plan_resize(sizes, INPUT).to(torch.device(device))
-    found = resize_images(packed, valid, plan, dtype)
-    assert found.dtype == dtype
-    assert tuple(found.shape) == (1, len(sizes), 3, INPUT.height, INPUT.width)
-    assert found[0].is_contiguous(memory_format=torch.channels_last)
+    shape = (len(sizes), INPUT.height, INPUT.width, 3)
+    found = torch.full(shape, torch.nan, dtype=dtype, device=device)
+    resize_images(packed, valid, plan, found)
     tolerance = 2e-5 if dtype == torch.float32 else 0.02
     for index, image in enumerate(whole):
         wanted = torch.zeros(()) if index == missing else by_torch(image)
-        error = (found[0, index].float().cpu() - wanted).abs().max()
+        error = (found[index].permute(2, 0, 1).float().cpu() - wanted).abs().max()
         assert float(error) < tolerance, (index, float(error))
 
 

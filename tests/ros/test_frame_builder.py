@@ -51,7 +51,8 @@ class Bench:
             )
             for camera, message in self.images.items()
         }
-        return self.builder.build(ImageSet(stamp_ns, 0.0, images, epoch), self.infos)
+        frame = self.builder.build(ImageSet(stamp_ns, 0.0, images, epoch), self.infos)
+        return None if frame is None else self.builder.confirm(frame)
 
     def counted(self) -> Mapping[Drop, int]:
         return self.drops.totals()

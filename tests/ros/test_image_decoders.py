@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,9 +17,9 @@ import torch
 from PIL import Image as PilImage
 from sensor_msgs.msg import CompressedImage
 
-from gfocc_core.images import ImageDecodeError
+from gfocc_core.images import ImageDecodeError, ReducedImage
 from gfocc_ros.frames import image_decoders
-from gfocc_ros.frames.image_decoders import ImageDecoders
+from gfocc_ros.frames.image_decoders import Decoding, ImageDecoders
 from tests.ros.camera_messages import HEIGHT, WIDTH, compressed_image, jpeg, picture, raw_image
 
 INPUT_SIZE = (HEIGHT // 2, WIDTH // 2)
@@ -42,6 +43,12 @@ def counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[Any]:
 
     monkeypatch.setattr(image_decoders, name, count)
     return calls
+
+
+def confirmed(decoding: Decoding) -> ReducedImage:
+    found = decoding.result()
+    decoding.confirm()
+    return found.image
 
 
 def encoded(kind: str) -> CompressedImage:
@@ -82,8 +89,27 @@ def test_a_damaged_jpeg_is_refused_and_its_neighbours_are_not(
         {"left": compressed_image("left", 0, data), "front": compressed_image("front", 0)}
     )
     with pytest.raises(ImageDecodeError, match=f"{len(data)} bytes"):
-        found["left"].result()
-    assert tuple(found["front"].result().image.pixels.shape) == (HEIGHT, WIDTH, 3)
+        confirmed(found["left"])
+    assert tuple(confirmed(found["front"]).pixels.shape) == (HEIGHT, WIDTH, 3)
+
+
+def test_a_picture_does_not_wait_until_its_bytes_are_known_to_be_whole(
+    decoders: ImageDecoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = threading.Event()
+
+    def check(_: object) -> None:
+        assert known.wait(5)
+        raise ValueError("a hole")
+
+    monkeypatch.setattr(image_decoders, "check_jpeg", check)
+    decoding = decoders.submit({"left": compressed_image("left", 0)})["left"]
+    assert tuple(decoding.result().image.pixels.shape) == (HEIGHT, WIDTH, 3)
+    known.set()
+    with pytest.raises(ImageDecodeError, match="a hole"):
+        decoding.confirm()
+    with pytest.raises(ImageDecodeError, match="a hole"):
+        decoding.result()
 
 
 @pytest.mark.parametrize(
@@ -125,7 +151,7 @@ def test_jpegs_that_the_device_cannot_decode_go_to_the_host(
             left = found["left"].result().image
             assert (left.reduction, left.full_size) == (2, (HEIGHT, WIDTH))
             with pytest.raises(ImageDecodeError, match="bytes"):
-                found["front"].result()
+                confirmed(found["front"])
     assert [record.getMessage() for record in caplog.records] == [
         "JPEGs that cpu cannot decode go to the CPU: unsupported subsampling"
     ]
@@ -137,9 +163,9 @@ def test_an_expected_jpeg_is_checked_once(
     checks = counted(monkeypatch, "check_jpeg")
     message = compressed_image("left", 0)
     decoders.expect("left", message)
-    decoders.submit({"left": message})["left"].result()
+    confirmed(decoders.submit({"left": message})["left"])
     assert len(checks) == 1
-    decoders.submit({"left": message})["left"].result()
+    confirmed(decoders.submit({"left": message})["left"])
     assert len(checks) == 2
 
 
@@ -156,4 +182,4 @@ def test_a_decoder_that_fails_in_an_unforeseen_way_costs_no_more_than_its_image(
         assert decoding.result().image.full_size == (HEIGHT, WIDTH)
     else:
         with pytest.raises(ImageDecodeError, match="unforeseen"):
-            decoding.result()
+            confirmed(decoding)

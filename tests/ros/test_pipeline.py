@@ -14,11 +14,12 @@ import torch
 from gfocc_core.config import Config, preset
 from gfocc_core.frame import Frame, Occupancy
 from gfocc_core.grid import VoxelGrid
+from gfocc_ros.frames import image_decoders
 from gfocc_ros.frames.drops import Drop
 from gfocc_ros.parameters.parameters import NodeParameters
 from gfocc_ros.pipeline import OccupancyPipeline
 from gfocc_ros.publishing.prediction import Prediction, Wanted
-from tests.ros.camera_messages import camera_info, compressed_image
+from tests.ros.camera_messages import camera_info, compressed_image, jpeg
 from tests.ros.known_poses import KnownPoses
 
 CAMERAS = ("left", "front")
@@ -36,6 +37,7 @@ class SlowPredictor:
         self.calls: list[str | int] = []
         self.configs: list[Config] = []
         self.velocities: list[bool] = []
+        self.cameras: list[tuple[bool, ...]] = []
         self.let_go = threading.Semaphore(0)
         self.failing = False
         self.horizon_s = 3.0
@@ -47,11 +49,15 @@ class SlowPredictor:
         self.calls.append(frame.stamp_ns)
         self.configs.append(self.config)
         self.velocities.append(velocity)
+        self.cameras.append(frame.valid)
         assert self.let_go.acquire(timeout=5)
         if self.failing:
             raise RuntimeError("out of memory")
         self._stamp_ns = frame.stamp_ns
         return occupancy_at(frame.stamp_ns, {"total": 7.0})
+
+    def take_back(self) -> None:
+        self.calls.append("take back")
 
     def forecast(self, seconds: Sequence[float]) -> tuple[Occupancy, ...]:
         if max(seconds) > self.horizon_s:
@@ -202,6 +208,39 @@ def test_failed_prediction_is_counted_and_the_next_frame_starts_anew(bench: Benc
     bench.send(START_NS + 100 * MS)
     wait_for(lambda: bench.pipeline.statistics.total == 1)
     assert bench.predictor.calls == [START_NS, "reset", START_NS + 100 * MS]
+
+
+@pytest.mark.parametrize(("min_cameras", "answered"), [(1, True), (2, False)])
+def test_frame_is_taken_back_when_an_image_turns_out_damaged(
+    monkeypatch: pytest.MonkeyPatch, min_cameras: int, answered: bool
+) -> None:
+    known = threading.Event()
+
+    def check(data: memoryview) -> None:
+        assert known.wait(5)
+        if len(data) == len(damaged.data):
+            raise ValueError("a hole")
+
+    monkeypatch.setattr(image_decoders, "decodes_jpegs", lambda device: True)
+    monkeypatch.setattr(image_decoders, "check_jpeg", check)
+    damaged = compressed_image("front", START_NS, jpeg() + b"more")
+    bench = Bench(min_cameras=min_cameras)
+    bench.pipeline.add_image("left", compressed_image("left", START_NS))
+    bench.pipeline.add_image("front", damaged)
+    bench.pipeline.hand_over()
+    wait_for(lambda: len(bench.predictor.calls) == 1)
+    bench.predictor.let_go.release(2)
+    known.set()
+    wait_for(lambda: "take back" in bench.predictor.calls)
+    assert bench.pipeline.stop(5)
+    drops = {Drop.UNDECODABLE_IMAGE: 1}
+    if answered:
+        assert bench.predictor.calls == [START_NS, "take back", START_NS, "reset"]
+        assert bench.predictor.cameras == [(True, True), (True, False)]
+    else:
+        assert bench.predictor.calls == [START_NS, "take back", "reset"]
+        drops[Drop.TOO_FEW_CAMERAS] = 1
+    assert bench.pipeline.drops.totals() == drops
 
 
 def test_changes_hold_from_the_next_frame_on_and_negative_ones_give_back_what_was_trained(
