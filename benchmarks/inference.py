@@ -8,6 +8,7 @@ plain float32 on the same stream. No two consecutive frames share an image or a 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import resource
 import statistics
@@ -18,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+from host_stalls import watched_host
 from inference_stream import FRAMES_APART, FrameStream, image_size
 from kernel_report import header, positive_numbers
 from kernel_timing import Times
@@ -55,6 +57,8 @@ class Row:
     """GPU memory that the process keeps while frames run, graphs included."""
     agreement: Agreement
     stages_ms: dict[str, float]
+    host: str
+    """How the machine stood still while frames were timed."""
 
 
 def main() -> int:
@@ -154,7 +158,13 @@ def _measure(
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-    times, stages = _timed(predictor, stream, given)
+    gc.collect()
+    gc.freeze()  # as the node does
+    with watched_host() as host:
+        began = time.monotonic()
+        times, stages = _timed(predictor, stream, given)
+        ended = time.monotonic()
+    gc.unfreeze()
     held = torch.cuda.max_memory_reserved(device) / 2**20 if device.type == "cuda" else None
     row = Row(
         network=network,
@@ -166,6 +176,7 @@ def _measure(
         held_mib=held,
         agreement=_agreement(found, wanted or found),
         stages_ms=stages,
+        host=host.sentence(began, ended),
     )
     return row, found
 
@@ -239,6 +250,7 @@ def _print(about: dict[str, str], given: argparse.Namespace, rows: Sequence[Row]
             f"| {alike.occupied:.1%} |"
         )
     for row in rows:
+        print(f"\nDuring {row.network}, {row.cameras} cameras, {row.way}: {row.host}")
         if row.stages_ms:
             stages = ", ".join(f"{stage} {ms:.3f}" for stage, ms in row.stages_ms.items())
             print(f"\nStages of {row.network}, {row.cameras} cameras, {row.way}, ms: {stages}")

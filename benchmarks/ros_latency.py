@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from host_stalls import watched_host
 from inference_stream import FrameStream, image_size
 from kernel_report import header
 from ros_latency_network import write_random_checkpoint
@@ -42,7 +43,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="gfocc-latency-") as name:
             folder = Path(name)
             threshold = None if given.checkpoint else _random_network(folder / WEIGHTS, given)
-            traces = run(_with_random_network(setup, folder / WEIGHTS, threshold), folder)
+            setup = _with_random_network(setup, folder / WEIGHTS, threshold)
+            with watched_host() as host:
+                traces = run(setup, folder)
         result = result_of(traces, given.image_age, given.warm_up)
     except (RunError, ValueError) as error:
         parser.error(str(error))
@@ -57,12 +60,15 @@ def main() -> int:
             "seconds": given.seconds,
             "warm_up": given.warm_up,
         }
-        report = {**about, "settings": settings, "result": asdict(result)}
+        stalls = [asdict(stall) for stall in host.stalls]
+        report = {**about, "settings": settings, "result": asdict(result), "host_stalls": stalls}
         try:
             given.json.write_text(json.dumps(report, indent=2) + "\n")
         except OSError as error:
             parser.error(f"--json {given.json} cannot be written: {error.strerror}")
     _print(about, given, threshold, result)
+    measured = (traces.sent[0]["fired"] + given.warm_up, traces.came[-1]["at"])
+    print(f"\nMeanwhile {host.sentence(*measured)}.")
     return 0
 
 
