@@ -33,8 +33,8 @@ class Gaussians:
     def to(self, device: torch.device | str) -> Gaussians:
         return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
-    def item(self, index: int) -> Gaussians:
-        """One element of the leading batch dimension."""
+    def item(self, index: int | Tensor) -> Gaussians:
+        """One element of the leading dimension, or those that a tensor chooses."""
         return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     def covariances(self) -> Tensor:

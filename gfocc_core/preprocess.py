@@ -7,6 +7,7 @@ top 140 rows dropped.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,12 +70,7 @@ def preprocess(
 
 def camera_view(frame: Frame, config: ImageConfig) -> CameraView:
     """How a frame's ego points become pixels of the input, batch of one, on the CPU."""
-    count = len(frame.rig)
-    affine, shift = np.zeros((count, 2, 2), np.float32), np.zeros((count, 2), np.float32)
-    for index, (size, valid) in enumerate(zip(frame.rig.image_sizes, frame.valid, strict=True)):
-        placement = place_image(size, config) if valid else Placement(1.0, size, 0, 0)
-        affine[index, 0, 0] = affine[index, 1, 1] = placement.scale
-        shift[index] = -placement.left, -placement.top
+    affine, shift = _pixel_maps(frame.rig.image_sizes, frame.valid, config)
     cam_from_ego = _inverse(frame.rig.ego_from_cam.cpu().double().numpy())
     return CameraView(
         cam_from_ego=torch.from_numpy(cam_from_ego)[None],
@@ -84,6 +80,19 @@ def camera_view(frame: Frame, config: ImageConfig) -> CameraView:
         valid=torch.tensor(frame.valid)[None],
         size=(config.height, config.width),
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _pixel_maps(
+    sizes: tuple[tuple[int, int], ...], valid: tuple[bool, ...], config: ImageConfig
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Affine [C, 2, 2] and shift [C, 2] of a rig's images, which are the same in most frames."""
+    affine, shift = np.zeros((len(sizes), 2, 2), np.float32), np.zeros((len(sizes), 2), np.float32)
+    for index, (size, is_valid) in enumerate(zip(sizes, valid, strict=True)):
+        placement = place_image(size, config) if is_valid else Placement(1.0, size, 0, 0)
+        affine[index, 0, 0] = affine[index, 1, 1] = placement.scale
+        shift[index] = -placement.left, -placement.top
+    return affine, shift
 
 
 def _inverse(a_from_b: NDArray[np.float64]) -> NDArray[np.float32]:

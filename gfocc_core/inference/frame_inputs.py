@@ -27,10 +27,21 @@ class FrameInputs:
     """
 
     def __init__(
-        self, cameras: int, config: Config, device: torch.device, dtype: torch.dtype
+        self,
+        cameras: int,
+        config: Config,
+        device: torch.device,
+        dtype: torch.dtype,
+        captured: bool = False,
     ) -> None:
-        """Args: dtype: of the network's input."""
-        self._cameras, self._device, self._image = cameras, device, config.image
+        """Make the buffers.
+
+        Args:
+            dtype: of the network's input.
+            captured: launch what scales the images as a CUDA graph.
+        """
+        self._cameras, self._image = cameras, config.image
+        self._captured = captured and device.type == "cuda"
         self._feed: ImageFeed | None = None
         shape = (cameras, config.image.height, config.image.width, 3)
         self._pixels = torch.zeros(shape, device=device, dtype=dtype)
@@ -65,13 +76,16 @@ class FrameInputs:
         if self._feed is None or not self._feed.fits(frame):
             known = self._feed.sizes if self._feed else ()
             self._feed = None  # goes before a new one comes, else both need memory
-            self._feed = ImageFeed(sizes_of(frame, known), self._image, self._device)
+            sizes = sizes_of(frame, known)
+            self._feed = ImageFeed(sizes, self._image, self._valid, self._pixels)
+            if self._captured:
+                self._feed.capture()
         self._feed.upload(frame)
 
     def resize(self) -> None:
         """Scale the uploaded images: `images` holds from here on."""
         assert self._feed is not None
-        self._feed.resize(self._valid, self._pixels)
+        self._feed.resize()
 
     def images(self) -> Tensor:
         """Network input [1, cameras, 3, height, width], channels last."""

@@ -23,12 +23,19 @@ class ImageFeed:
     A frame must not be uploaded before the device has finished the previous one.
     """
 
-    def __init__(self, sizes: Sizes, image: ImageConfig, device: torch.device) -> None:
-        """Args: sizes: (height, width) per camera."""
+    def __init__(self, sizes: Sizes, image: ImageConfig, valid: Tensor, out: Tensor) -> None:
+        """Make the buffers.
+
+        Args:
+            sizes: (height, width) per camera.
+            valid, out: as of resize.resize_images, on the device.
+        """
         self.sizes = sizes
+        self._valid, self._out = valid, out
+        self._graph: torch.cuda.CUDAGraph | None = None
         plan = plan_resize(sizes, image)
-        self._plan = plan.to(device)
-        self._images = pack_images(sizes, plan, device)
+        self._plan = plan.to(out.device)
+        self._images = pack_images(sizes, plan, out.device)
         self._upload = ImageUpload([self._images.camera(index) for index in range(len(sizes))])
 
     def fits(self, frame: Frame) -> bool:
@@ -52,9 +59,25 @@ class ImageFeed:
             ]
         )
 
-    def resize(self, valid: Tensor, out: Tensor) -> None:
-        """What was uploaded, as resize.resize_images writes it."""
-        resize_images(self._images, valid, self._plan, out)
+    def capture(self) -> None:
+        """Have `resize` replay a CUDA graph: Triton's launcher takes ten times as long."""
+        self.resize()  # compiles
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                self.resize()
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:
+            return  # the frame's own program cannot be captured then either, and says so
+        self._graph = graph
+
+    def resize(self) -> None:
+        """Write what was uploaded, scaled, where `out` lies."""
+        if self._graph is not None:
+            self._graph.replay()
+        else:
+            resize_images(self._images, self._valid, self._plan, self._out)
 
 
 def sizes_of(frame: Frame, known: Sizes = ()) -> Sizes:

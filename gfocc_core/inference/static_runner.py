@@ -75,11 +75,13 @@ class StaticRunner:
 
     def _inputs_for(self, frame: Frame, config: Config) -> FrameInputs:
         inputs = self._inputs
-        if config != self._config or inputs is None or not inputs.fit(frame):
+        same = config is self._config or config == self._config
+        if not same or inputs is None or not inputs.fit(frame):
             # Graphs and buffers go before new ones come: both at once would double the memory.
             self._programs.clear()
             inputs = self._inputs = None
-            inputs = FrameInputs(len(frame.rig), config, self._device, self._dtype)
+            captured = self._inference.cuda_graph
+            inputs = FrameInputs(len(frame.rig), config, self._device, self._dtype, captured)
             self._inputs, self._config = inputs, config
         return inputs
 

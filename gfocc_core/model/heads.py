@@ -69,9 +69,22 @@ class FlowHead(nn.Module):
 
     def forward(self, gaussians: Gaussians, steps: Tensor) -> Tensor:
         """As `offsets`, but zero for Gaussians whose most likely class does not move and at step 0."""
-        offsets = self.offsets(gaussians.features, steps)
-        moves = is_dynamic(gaussians.logits).unsqueeze(1) & (steps != 0).unsqueeze(2)
+        moving = is_dynamic(gaussians.logits)
+        if steps.device.type == "cpu":
+            offsets = self._offsets_of(moving, gaussians.features, steps)
+        else:  # to look which ones move would stall a GPU for longer than all of them take
+            offsets = self.offsets(gaussians.features, steps)
+        moves = moving.unsqueeze(1) & (steps != 0).unsqueeze(2)
         return offsets * moves.unsqueeze(-1)
+
+    def _offsets_of(self, chosen: Tensor, features: Tensor, steps: Tensor) -> Tensor:
+        """`offsets` of the chosen (bool [B, N]) Gaussians; zero for the others."""
+        batch, member = chosen.nonzero(as_tuple=True)
+        found = features.new_zeros(*chosen.shape, steps.shape[1], 3)
+        # A batch of its own for each: [M, 1, C] at steps [M, S] are [M, S, 1, 3].
+        own = self.offsets(features[batch, member].unsqueeze(1), steps[batch])
+        found[batch, member] = own.squeeze(2).to(found.dtype)
+        return found.transpose(1, 2)
 
 
 def is_dynamic(logits: Tensor) -> Tensor:

@@ -77,10 +77,10 @@ def voxelize_labels(
         labels, density = voxelize_labels_triton(_batched(gaussians), grid, config)
         return (labels, density) if gaussians.means.ndim == 3 else (labels[0], density[0])
     if gaussians.means.ndim == 2:
-        labels, density, _, _ = _labels_where(gaussians, grid, config, config.threshold)
+        labels, density, _ = _reference_labels(gaussians, grid, config)
         return labels, density
     items = [
-        _labels_where(gaussians.item(index), grid, config, config.threshold)
+        _reference_labels(gaussians.item(index), grid, config)
         for index in range(gaussians.means.shape[0])
     ]
     return torch.stack([labels for labels, *_ in items]), torch.stack([it[1] for it in items])
@@ -105,20 +105,19 @@ def voxelize_moving(
     """
     _check(gaussians, config.neighborhood, backend)
     opacity = gaussians.opacities.unsqueeze(-1)
-    channels = torch.cat([gaussians.logits, opacity * velocities, opacity], -1)
-    parts = [gaussians.logits.shape[-1], 3, 1]
-    splat = replace(gaussians, logits=channels)
     if _on_triton(gaussians.means, backend):
+        channels = torch.cat([gaussians.logits, opacity * velocities, opacity], -1)
+        splat = replace(gaussians, logits=channels)
         density, sums = voxelize(splat, grid, config.neighborhood, backend)
-        logits, momentum, mass = sums.split(parts, -1)
+        logits, momentum, mass = sums.split([gaussians.logits.shape[-1], 3, 1], -1)
         labels, density = classify(density, logits, config)
-        return labels, density, torch.where(density.unsqueeze(-1) > 0, _mean(momentum, mass), 0)
-    least = min(config.density_floor, config.threshold)
-    labels, density, found, sums = _labels_where(splat, grid, config, least, parts[0])
-    _, momentum, mass = sums.split(parts, -1)
-    velocity = momentum.new_zeros(grid.num_voxels, 3)
-    velocity[found] = _mean(momentum, mass)
-    return labels, density, torch.where(density.unsqueeze(-1) > 0, velocity.view(*grid.shape, 3), 0)
+    else:
+        labels, density, mass = _reference_labels(gaussians, grid, config)
+        moving = replace(gaussians, logits=opacity * velocities).item(velocities.any(-1))
+        _, momentum = voxelize_reference(moving, grid, config.neighborhood)
+        mass = mass.unsqueeze(-1)
+    velocity = momentum / mass.clamp(min=torch.finfo(mass.dtype).tiny)
+    return labels, density, torch.where(density.unsqueeze(-1) > 0, velocity, 0)
 
 
 def classify(density: Tensor, logits: Tensor, config: OccupancyConfig) -> tuple[Tensor, Tensor]:
@@ -128,35 +127,21 @@ def classify(density: Tensor, logits: Tensor, config: OccupancyConfig) -> tuple[
     return torch.where(density >= config.threshold, best, FREE_ID), density
 
 
-def _labels_where(
-    gaussians: Gaussians,
-    grid: VoxelGrid,
-    config: OccupancyConfig,
-    least: float,
-    classes: int | None = None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Labels and density by the reference; the voxels that have at least a density, and their sums.
-
-    Args:
-        least: no more than the threshold.
-        classes: how many of the logits are some, the first ones; None: all.
-    """
-    density, found, sums = voxelize_where(gaussians, grid, config.neighborhood, least)
-    density = _cleaned(density, config)
+def _reference_labels(
+    gaussians: Gaussians, grid: VoxelGrid, config: OccupancyConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Labels and cleaned density [X, Y, Z] by the reference, and the density before it is clamped."""
+    mass, found, logits = voxelize_where(gaussians, grid, config.neighborhood, config.threshold)
+    density = _cleaned(mass.clamp(0, 1), config)
     labels = torch.full((grid.num_voxels,), FREE_ID, dtype=torch.uint8, device=density.device)
-    labels[found] = (sums[:, :classes].argmax(-1) + 1).to(torch.uint8)
-    labels = torch.where(density >= config.threshold, labels.view(grid.shape), FREE_ID)
-    return labels, density, found, sums
+    labels[found] = (logits.argmax(-1) + 1).to(torch.uint8)
+    return torch.where(density >= config.threshold, labels.view(grid.shape), FREE_ID), density, mass
 
 
 def _cleaned(density: Tensor, config: OccupancyConfig) -> Tensor:
     density = torch.where(density < config.density_floor, 0, density)
     density[..., config.ceiling_index :] = 0
     return density
-
-
-def _mean(momentum: Tensor, mass: Tensor) -> Tensor:
-    return momentum / mass.clamp(min=torch.finfo(mass.dtype).tiny)
 
 
 def _check(gaussians: Gaussians, neighborhood: int, backend: str) -> None:

@@ -41,8 +41,8 @@ def voxelize_where(
     """The same, with logits only where they are wanted, which are few voxels. Not differentiable.
 
     Returns:
-        density [X, Y, Z], the flat positions int64 [M] of the voxels whose density is at least
-        `least`, and their logits [M, K].
+        density [X, Y, Z], not clamped, the flat positions int64 [M] of the voxels where it is at
+        least `least`, and their logits [M, K].
     """
     density = gaussians.opacities.new_zeros(grid.num_voxels)
     every = []
@@ -50,7 +50,6 @@ def voxelize_where(
         shares = weights * gaussians.opacities[members, None]
         density.index_add_(0, voxels.flatten(), shares.flatten())
         every.append((members, voxels, weights))
-    density.clamp_(0, 1)
     found = (density >= least).nonzero().squeeze(1)
     row = torch.full((grid.num_voxels,), -1, dtype=torch.int32, device=density.device)
     row[found] = torch.arange(len(found), dtype=torch.int32, device=density.device)

@@ -294,9 +294,10 @@ def test_sizes_of_missing_cameras(small_config: Config, make_frame: MakeFrame) -
     assert sizes_of(frame) == ((90, 160),) * 3
     known = ((10, 20), (30, 40), (50, 60))
     assert sizes_of(frame, known) == ((10, 20), (90, 160), (50, 60))
-    cpu = torch.device("cpu")
-    assert not ImageFeed(known, small_config.image, cpu).fits(frame)
-    assert ImageFeed(((1, 1), (90, 160), (2, 2)), small_config.image, cpu).fits(frame)
+    image, valid = small_config.image, torch.ones(3)
+    out = torch.zeros(3, image.height, image.width, 3)
+    assert not ImageFeed(known, image, valid, out).fits(frame)
+    assert ImageFeed(((1, 1), (90, 160), (2, 2)), image, valid, out).fits(frame)
 
 
 @pytest.mark.slow
