@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gfocc_core.geometry import CameraRig
@@ -44,11 +47,15 @@ class Frame:
             )
         if not bool(torch.isfinite(self.global_from_ego).all()):
             raise ValueError("frame.global_from_ego holds a NaN or infinite number")
+        matrices, poses = (
+            tensor.detach().cpu().numpy() for tensor in (self.rig.intrinsics, self.rig.ego_from_cam)
+        )
         for index, name in enumerate(self.rig.names):
             if self.valid[index]:
-                self._check_camera(index, name)
+                self._check_image(index, name)
+                _check_geometry(name, matrices[index], poses[index])
 
-    def _check_camera(self, index: int, name: str) -> None:
+    def _check_image(self, index: int, name: str) -> None:
         image, size = self.images[index], self.rig.image_sizes[index]
         if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(
@@ -60,14 +67,17 @@ class Frame:
                 f"image of camera '{name}' is {image.shape[1]}x{image.shape[0]}, "
                 f"but its calibration is for {size[1]}x{size[0]}"
             )
-        matrix = self.rig.intrinsics[index]
-        if not bool(torch.isfinite(matrix).all()) or not bool((matrix.diagonal()[:2] > 0).all()):
-            raise ValueError(
-                f"intrinsics of camera '{name}' need positive, finite focal lengths, "
-                f"got fx={float(matrix[0, 0])}, fy={float(matrix[1, 1])}"
-            )
-        if not bool(torch.isfinite(self.rig.ego_from_cam[index]).all()):
-            raise ValueError(f"pose of camera '{name}' holds a NaN or infinite number")
+
+
+def _check_geometry(name: str, matrix: NDArray[Any], pose: NDArray[Any]) -> None:
+    """Intrinsics [3, 3] and pose [4, 4] of a camera; by NumPy, as torch is slow with few numbers."""
+    if not np.isfinite(matrix).all() or not matrix[0, 0] > 0 or not matrix[1, 1] > 0:
+        raise ValueError(
+            f"intrinsics of camera '{name}' need positive, finite focal lengths, "
+            f"got fx={float(matrix[0, 0])}, fy={float(matrix[1, 1])}"
+        )
+    if not np.isfinite(pose).all():
+        raise ValueError(f"pose of camera '{name}' holds a NaN or infinite number")
 
 
 @dataclass(frozen=True)

@@ -269,10 +269,12 @@ def _view(shot: _Shot, ego_from_cam: Tensor) -> _CameraView:
         found = f"image is {width}x{height}, its CameraInfo says {due_width}x{due_height}"
         raise _SizeMismatchError(found)
     # The corner of the picture is its origin, which scaling leaves where it is.
-    scale = torch.tensor([1 / image.reduction, 1 / image.reduction, 1.0], dtype=torch.float64)
+    intrinsics = calibration.intrinsics
+    if image.reduction > 1:
+        intrinsics = torch.cat([intrinsics[:2] / image.reduction, intrinsics[2:]])
     return _CameraView(
         image=image.pixels,
-        intrinsics=scale.diag() @ calibration.intrinsics,
+        intrinsics=intrinsics,
         ego_from_cam=ego_from_cam,
         stamp_ns=shot.stamp_ns,
         ready_s=decoded.ready_s,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from gfocc_ros.tf.transforms import PoseUnavailable
@@ -56,6 +56,6 @@ class FramePoses:
             pose = question()
         finally:
             self.wait_s += time.monotonic() - began
-        if not bool(torch.isfinite(pose).all()):
+        if not np.isfinite(pose.numpy()).all():
             raise PoseUnavailable(f"tf of {whose} is not finite")
         return pose

@@ -1,18 +1,20 @@
 """Occupied voxels to PointCloud2: now, and at several times ahead in one cloud.
 
-Points are written straight into the array that the message holds.
+Points are put together where the prediction lies and copied once, into the message's own array.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 from array import array
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
+from torch import Tensor
 
 from gfocc_core.frame import Occupancy
 from gfocc_ros.messages import NANOSECONDS, header_at
@@ -53,12 +55,11 @@ def cloud_message(voxels: OccupiedVoxels, frame_id: str) -> PointCloud2:
     density (float32, 0 to 1), vx, vy, vz (float32, m/s along the ego frame's axes; NaN where the
     velocity was not predicted).
     """
-    data, points = _allocate(len(voxels), CLOUD_POINT)
-    _write(points, voxels)
     velocity = voxels.velocity
-    for axis, name in enumerate(("vx", "vy", "vz")):
-        points[name] = np.nan if velocity is None else velocity[axis]
-    return _message(header_at(voxels.stamp_ns, frame_id), data, CLOUD_POINT)
+    if velocity is None:
+        velocity = voxels.density.new_full((len(voxels), 3), torch.nan)
+    points = torch.stack([*_columns(voxels), *velocity.unbind(1)], 1)
+    return _message(header_at(voxels.stamp_ns, frame_id), [points], CLOUD_POINT)
 
 
 def forecast_message(forecasts: Sequence[Occupancy], stamp_ns: int, frame_id: str) -> PointCloud2:
@@ -68,35 +69,44 @@ def forecast_message(forecasts: Sequence[Occupancy], stamp_ns: int, frame_id: st
     ahead of the message's stamp at which the voxel is expected to be occupied.
     """
     ahead = [occupied_voxels(forecast) for forecast in forecasts]
-    data, points = _allocate(sum(len(voxels) for voxels in ahead), FORECAST_POINT)
-    begin = 0
-    for voxels in ahead:
-        own = points[begin : begin + len(voxels)]
-        _write(own, voxels)
-        own["seconds"] = (voxels.stamp_ns - stamp_ns) / NANOSECONDS
-        begin += len(voxels)
-    return _message(header_at(stamp_ns, frame_id), data, FORECAST_POINT)
+    points = [
+        torch.stack(
+            [
+                *_columns(voxels),
+                voxels.density.new_full((len(voxels),), (voxels.stamp_ns - stamp_ns) / NANOSECONDS),
+            ],
+            1,
+        )
+        for voxels in ahead
+    ]
+    return _message(header_at(stamp_ns, frame_id), points, FORECAST_POINT)
 
 
-def _allocate(count: int, layout: np.dtype[np.void]) -> tuple[array[int], NDArray[np.void]]:
-    """An array for a message and a view of it as points."""
+def _columns(voxels: OccupiedVoxels) -> list[Tensor]:
+    """The bits of _VOXEL_FIELDS, each read as float32 [N]."""
+    labels = voxels.label_ids.int()
+    colors = _packed_colors(labels.device)[labels]
+    first_byte = labels if sys.byteorder == "little" else labels << 24
+    return [*voxels.centers(), colors, first_byte.view(torch.float32), voxels.density]
+
+
+@functools.cache
+def _packed_colors(device: torch.device) -> Tensor:
+    return torch.from_numpy(PACKED_COLORS).to(device)
+
+
+def _message(header: Header, points: Sequence[Tensor], layout: np.dtype[np.void]) -> PointCloud2:
+    """Points [N, fields] one after another, copied from where they lie into the message's array."""
+    count = sum(len(part) for part in points)
     data = array("B", bytes(count * layout.itemsize))
-    return data, np.frombuffer(data, layout)
-
-
-def _write(points: NDArray[np.void], voxels: OccupiedVoxels) -> None:
-    for name, centers in zip("xyz", voxels.centers(), strict=True):
-        points[name] = centers
-    points["rgb"] = PACKED_COLORS[voxels.labels]
-    points["label"] = voxels.labels
-    points["density"] = voxels.density
-
-
-def _message(header: Header, data: array[int], layout: np.dtype[np.void]) -> PointCloud2:
+    if count:  # torch takes no empty buffer
+        rows = torch.frombuffer(data, dtype=torch.float32).view(count, -1)
+        for own, part in zip(rows.split([len(part) for part in points]), points, strict=True):
+            own.copy_(part)
     return PointCloud2(
         header=header,
         height=1,
-        width=len(data) // layout.itemsize,
+        width=count,
         fields=_point_fields(layout),
         is_bigendian=sys.byteorder == "big",
         point_step=layout.itemsize,

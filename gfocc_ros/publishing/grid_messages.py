@@ -45,7 +45,7 @@ def grid_message(
 def _cells(voxels: OccupiedVoxels, min_height_m: float, max_height_m: float) -> NDArray[np.int8]:
     """[Y, X] cells."""
     grid = voxels.grid
-    x, y, layer = voxels.axes
+    x, y, layer = voxels.index.T
     is_ground = np.isin(voxels.labels, GROUND_IDS)
     in_band = _layers_between(grid, min_height_m, max_height_m)[layer]
     cells = np.full((grid.shape[1], grid.shape[0]), UNKNOWN_CELL, np.int8)

@@ -1,4 +1,7 @@
-"""The occupied voxels of an Occupancy as arrays on the host: what clouds and boxes are made of."""
+"""The occupied voxels of an Occupancy: what clouds, grids and boxes are made of.
+
+They stay where the prediction lies until somebody asks for arrays on the host.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gfocc_core.frame import Occupancy
 from gfocc_core.grid import VoxelGrid
@@ -18,61 +22,58 @@ from gfocc_core.taxonomy import FREE_ID
 class OccupiedVoxels:
     """N voxels in the order of the [x, y, z] array, in the ego frame at `stamp_ns`."""
 
-    flat: NDArray[np.int32]
-    """[N] positions in the flattened array."""
-    labels: NDArray[np.uint8]
-    """[N] Occ3D ids, none of them free."""
-    density: NDArray[np.float32]
-    """[N] in 0 to 1."""
-    velocity: NDArray[np.float32] | None
-    """[3, N] m/s, or None if it was not predicted."""
+    flat: Tensor
+    """int64 [N] positions in the flattened array."""
+    label_ids: Tensor
+    """uint8 [N] Occ3D ids, none of them free."""
+    density: Tensor
+    """float32 [N] in 0 to 1."""
+    velocity: Tensor | None
+    """float32 [N, 3] m/s, or None if it was not predicted."""
     grid: VoxelGrid
     stamp_ns: int
 
     def __len__(self) -> int:
         return len(self.flat)
 
-    @cached_property
-    def axes(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-        """[N] each: the voxels' indices along x, y and z."""
+    def centers(self) -> list[Tensor]:
+        """x, y and z of the voxels in metres, float32 [N] each, where the prediction lies."""
         _, height, depth = self.grid.shape
-        row, z = np.divmod(self.flat, np.int32(depth))
-        x, y = np.divmod(row, np.int32(height))
-        return x, y, z
+        row = self.flat // depth
+        indices = (row // height, row % height, self.flat % depth)
+        size = self.grid.voxel_size
+        return [
+            (index.float() + 0.5) * size + low
+            for index, low in zip(indices, self.grid.lower, strict=True)
+        ]
 
     @cached_property
     def index(self) -> NDArray[np.int64]:
-        """[N, 3] voxel indices."""
-        return np.stack(self.axes, 1).astype(np.int64)
+        """[N, 3] voxel indices, on the host."""
+        return np.stack(np.unravel_index(self.flat.cpu().numpy(), self.grid.shape), 1)
 
-    def centers(self) -> tuple[NDArray[np.float32], ...]:
-        """[N] each: x, y and z in metres."""
-        size = np.float32(self.grid.voxel_size)
-        return tuple(
-            (np.float32(low) + (np.arange(count, dtype=np.float32) + np.float32(0.5)) * size)[index]
-            for low, count, index in zip(self.grid.lower, self.grid.shape, self.axes, strict=True)
-        )
+    @cached_property
+    def labels(self) -> NDArray[np.uint8]:
+        """[N] Occ3D ids, on the host."""
+        found: NDArray[np.uint8] = self.label_ids.cpu().numpy()
+        return found
 
 
 def occupied_voxels(occupancy: Occupancy) -> OccupiedVoxels:
-    """Gather where the tensors lie; a GPU hands over the occupied voxels only, in one copy."""
-    labels, density = occupancy.labels.reshape(-1), occupancy.density.reshape(-1)
+    """Gather them where the tensors lie."""
+    labels, velocity = occupancy.labels.reshape(-1), occupancy.velocity
     flat = _occupied(labels)
-    columns = [flat.int(), labels[flat].int(), density[flat].float()]
-    if occupancy.velocity is not None:
-        columns += occupancy.velocity.reshape(-1, 3)[flat].float().unbind(1)
-    packed = torch.stack([column.view(torch.float32) for column in columns]).cpu().numpy()
     return OccupiedVoxels(
-        flat=packed[0].view(np.int32),
-        labels=packed[1].view(np.int32).astype(np.uint8),
-        density=packed[2],
-        velocity=packed[3:] if occupancy.velocity is not None else None,
+        flat=flat,
+        label_ids=labels[flat],
+        density=occupancy.density.reshape(-1)[flat].float(),
+        velocity=None if velocity is None else velocity.reshape(-1, 3)[flat].float(),
         grid=occupancy.grid,
         stamp_ns=occupancy.stamp_ns,
     )
 
 
-def _occupied(labels: torch.Tensor) -> torch.Tensor:
+def _occupied(labels: Tensor) -> Tensor:
     """int64 [N] flat indices; NumPy finds them faster than torch does on the host."""
     if labels.device.type != "cpu":
         return torch.nonzero(labels != FREE_ID).squeeze(1)
