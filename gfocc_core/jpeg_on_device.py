@@ -16,14 +16,22 @@ from torch import Tensor
 
 _log = logging.getLogger(__name__)
 
+_LARGE = (1080, 1920)
+"""(height, width) of what a device makes itself ready with: its buffers grow when larger images come,
+and the first of these would be late."""
 
-def decodes_jpegs(device: torch.device) -> bool:
-    """Whether a device is a GPU that can; it is ready to do so then. Says why, should it fail."""
+
+def decodes_jpegs(device: torch.device, count: int) -> bool:
+    """Whether a device is a GPU that can, so many at once; it is ready to do so then.
+
+    Says why, should it fail.
+    """
     if device.type != "cuda":
         return False
-    sample = simplejpeg.encode_jpeg(np.zeros((16, 16, 3), dtype=np.uint8), colorspace="RGB")
+    blank = np.zeros((*_LARGE, 3), dtype=np.uint8)
+    sample = simplejpeg.encode_jpeg(blank, colorspace="RGB", colorsubsampling="420")
     try:
-        decode_jpegs([sample], device)
+        decode_jpegs([sample] * count, device)
     except (ImportError, RuntimeError) as error:
         first = str(error).partition("\n")[0]
         _log.warning("JPEGs are decoded on the CPU, %s cannot: %s", device, first)

@@ -136,6 +136,7 @@ class OccupancyNode(LifecycleNode):
         warm_up_s = self._predictor.warm_up(sizes, velocity=self.parameters.inference == "fast")
         self._diagnostics.device = self._predictor.device
         self._outputs = Outputs(self, _output_settings(self.parameters))
+        self._outputs.warm_up(self._predictor.grid, self._predictor.device)
         self.get_logger().info(
             f"network on {self._predictor.device} ({self.parameters.inference}), "
             f"warmed up in {warm_up_s:.1f} s"

@@ -22,10 +22,7 @@ class ImageUpload:
     def __init__(self, places: Sequence[Tensor]) -> None:
         """Args: places: uint8 [rows, width, 3] per camera, on the device."""
         self._places = tuple(places)
-        pinned = any(place.device.type == "cuda" for place in places)
-        self._staging = tuple(
-            torch.empty(place.shape, dtype=torch.uint8, pin_memory=pinned) for place in places
-        )
+        self._staging: dict[int, Tensor] = {}
 
     def __call__(self, images: Sequence[Tensor | None]) -> None:
         """Copy each camera's image; None leaves its place as it is.
@@ -34,12 +31,19 @@ class ImageUpload:
         again before they have ended.
         """
         with _few_threads():
-            for place, buffer, image in zip(self._places, self._staging, images, strict=True):
+            for index, (place, image) in enumerate(zip(self._places, images, strict=True)):
                 if image is None:
                     continue
                 if image.device.type == "cpu" and not image.is_pinned():
-                    image = buffer.copy_(image)
+                    image = self._staged(index, image)
                 place.copy_(image, non_blocking=True)
+
+    def _staged(self, index: int, image: Tensor) -> Tensor:
+        """A camera's image in its page-locked buffer."""
+        if index not in self._staging:
+            pinned = self._places[index].device.type == "cuda"
+            self._staging[index] = torch.empty_like(image, pin_memory=pinned)
+        return self._staging[index].copy_(image)
 
 
 @contextmanager

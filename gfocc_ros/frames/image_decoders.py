@@ -108,7 +108,7 @@ class ImageDecoders:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._batches = ThreadPoolExecutor(1, thread_name_prefix="decode on device")
         self._input_size, self._device = input_size, device
-        self._jpegs_on_device = decodes_jpegs(device)
+        self._jpegs_on_device = decodes_jpegs(device, cameras)
         self._failed = False
         self._lock = threading.Lock()
         self._expected: dict[str, _Expected] = {}

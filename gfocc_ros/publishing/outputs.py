@@ -7,6 +7,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from nav_msgs.msg import OccupancyGrid
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -15,6 +16,8 @@ from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
 from gfocc_core.frame import Occupancy
+from gfocc_core.grid import VoxelGrid
+from gfocc_core.taxonomy import FREE_ID
 from gfocc_ros.publishing.box_markers import BoxMarkers
 from gfocc_ros.publishing.class_messages import classes_message
 from gfocc_ros.publishing.cloud_messages import cloud_message, forecast_message
@@ -99,6 +102,14 @@ class Outputs:
         if forecasts and self._is_asked_for(FORECAST_TOPIC, now_s):
             message = forecast_message(forecasts, stamp_ns, self.settings.base_frame)
             self._send(FORECAST_TOPIC, message, now_s)
+
+    def warm_up(self, grid: VoxelGrid, device: torch.device) -> None:
+        """Build a cloud that nobody gets, so that a GPU has loaded what the first real one needs."""
+        labels = torch.full(grid.shape, FREE_ID, dtype=torch.uint8, device=device)
+        labels[0] = 0
+        density = torch.ones(grid.shape, device=device)
+        velocity = torch.zeros(*grid.shape, 3, device=device)
+        cloud_message(occupied_voxels(Occupancy(labels, density, velocity, grid, 0)), "")
 
     def mismatches(self) -> tuple[str, ...]:
         """A sentence for each topic with a subscription whose QoS does not fit at the moment."""

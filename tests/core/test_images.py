@@ -136,7 +136,7 @@ def test_whole_jpegs_pass_the_check_and_damaged_ones_do_not(
 
 
 def test_the_cpu_decodes_no_jpegs_as_a_device() -> None:
-    assert not decodes_jpegs(torch.device("cpu"))
+    assert not decodes_jpegs(torch.device("cpu"), 6)
 
 
 def test_jpegs_of_different_sizes_are_unpacked_at_once() -> None:
@@ -193,7 +193,7 @@ def test_a_gpu_unpacks_real_images_as_the_cpu_does_and_survives_damaged_ones(
     keyframe_dir: Path,
 ) -> None:
     device = torch.device("cuda")
-    assert decodes_jpegs(device)
+    assert decodes_jpegs(device, 6)
     files = [path.read_bytes() for path in sorted(keyframe_dir.glob("samples/CAM_*/*.jpg"))]
     assert len(files) == 6
     for _ in range(3):

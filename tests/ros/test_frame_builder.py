@@ -62,7 +62,7 @@ class Bench:
 def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """A builder whose device is the CPU, which stands for a GPU in the second case."""
     by_device = request.param == "JPEGs by the device"
-    monkeypatch.setattr(image_decoders, "decodes_jpegs", lambda device: by_device)
+    monkeypatch.setattr(image_decoders, "decodes_jpegs", lambda device, count: by_device)
     made = Bench()
     yield made
     made.builder.close()

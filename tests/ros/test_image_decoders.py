@@ -27,7 +27,7 @@ INPUT_SIZE = (HEIGHT // 2, WIDTH // 2)
 
 @pytest.fixture
 def decoders(monkeypatch: pytest.MonkeyPatch) -> Iterator[ImageDecoders]:
-    monkeypatch.setattr(image_decoders, "decodes_jpegs", lambda device: True)
+    monkeypatch.setattr(image_decoders, "decodes_jpegs", lambda device, count: True)
     made = ImageDecoders(3, INPUT_SIZE, torch.device("cpu"))
     yield made
     made.close()

@@ -221,7 +221,7 @@ def test_frame_is_taken_back_when_an_image_turns_out_damaged(
         if len(data) == len(damaged.data):
             raise ValueError("a hole")
 
-    monkeypatch.setattr(image_decoders, "decodes_jpegs", lambda device: True)
+    monkeypatch.setattr(image_decoders, "decodes_jpegs", lambda device, count: True)
     monkeypatch.setattr(image_decoders, "check_jpeg", check)
     damaged = compressed_image("front", START_NS, jpeg() + b"more")
     bench = Bench(min_cameras=min_cameras)
