@@ -28,6 +28,7 @@ from gfocc_ros.diagnostics.diagnostics import Diagnostics, PipelineWatch
 from gfocc_ros.network_loading import load_predictor
 from gfocc_ros.parameters.parameter_declaration import declare_parameters, with_changes
 from gfocc_ros.parameters.parameters import NodeParameters
+from gfocc_ros.parameters.tuning import Tuning
 from gfocc_ros.publishing.output_settings import OutputSettings
 from gfocc_ros.publishing.outputs import Outputs
 from gfocc_ros.session import ActiveSession
@@ -129,11 +130,7 @@ class OccupancyNode(LifecycleNode):
                 f"'{self.parameters.preset}') and its output is NOISE; set parameter 'checkpoint'"
             )
         self._predictor = load_predictor(self.parameters)
-        image = self._predictor.config.image
-        # What is captured depends on the number of cameras, not on the size of their images.
-        sizes = [(image.height, image.width)] * len(self.parameters.cameras)
-        # Plain frames need no preparation with velocities, captured ones do.
-        warm_up_s = self._predictor.warm_up(sizes, velocity=self.parameters.inference == "fast")
+        warm_up_s = self._warm_up(self._predictor)
         self._diagnostics.device = self._predictor.device
         self._outputs = Outputs(self, _output_settings(self.parameters))
         self._outputs.warm_up(self._predictor.grid, self._predictor.device)
@@ -143,6 +140,18 @@ class OccupancyNode(LifecycleNode):
         )
         gc.collect()
         gc.freeze()  # a look at all of torch's objects would hold up a frame, for 0.1 s and more
+
+    def _warm_up(self, predictor: OccupancyPredictor) -> float:
+        """Prepare all that frames will need, with what the parameters make of its configuration."""
+        trained = predictor.config
+        predictor.config = Tuning(trained).applied(self.parameters)
+        # What is captured depends on the number of cameras, not on the size of their images.
+        size = (trained.image.height, trained.image.width)
+        sizes = [size] * len(self.parameters.cameras)
+        # Plain frames need no preparation with velocities, captured ones do.
+        seconds = predictor.warm_up(sizes, velocity=self.parameters.inference == "fast")
+        predictor.config = trained
+        return seconds
 
     def _activate(self) -> None:
         assert self._predictor is not None

@@ -77,6 +77,7 @@ def _leave() -> None:
 
     A lifecycle node lets go of DDS with its last reference: else its shared memory would stay.
     """
+    gc.unfreeze()  # `configure` froze it
     gc.collect()
     rclpy.try_shutdown()
     end_process(0)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,12 +42,20 @@ def node() -> Iterator[Node]:
     thread = threading.Thread(target=spin)
     thread.start()
     yield node
+    while opened:
+        opened.pop().close()
     rclpy.try_shutdown()
     thread.join()
 
 
+opened: list[TransformPoses] = []
+
+
 def listen(node: Node, timeout_s: float = 20.0) -> TransformPoses:
-    return TransformPoses(node, fixed_frame="odom", base_frame="base_link", timeout_s=timeout_s)
+    """Closed after the test: the next one would still see it on the graph."""
+    poses = TransformPoses(node, fixed_frame="odom", base_frame="base_link", timeout_s=timeout_s)
+    opened.append(poses)
+    return poses
 
 
 def when_heard(broadcaster: object) -> None:
@@ -58,8 +66,37 @@ def when_heard(broadcaster: object) -> None:
         time.sleep(0.01)
 
 
+def until_known(question: Callable[[], torch.Tensor]) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            question()
+            return
+        except PoseUnavailable:
+            assert time.monotonic() < deadline
+
+
 def ns(seconds: float) -> int:
     return at(seconds).nanoseconds
+
+
+def test_transforms_come_while_nobody_spins_the_node() -> None:
+    rclpy.init()
+    try:
+        node = rclpy.create_node("occupancy", namespace="/robot")
+        poses = listen(node)
+        broadcaster = tf.TransformBroadcaster(node)
+        when_heard(broadcaster)
+        broadcaster.sendTransform([link("odom", "base_link", at(1.0), shifted(7.0))])
+        assert float(poses.global_from_ego(ns(1.0))[0, 3]) == 7.0
+        listeners = node.get_subscriptions_info_by_topic("/tf")
+        assert [(it.node_namespace, it.node_name) for it in listeners] == [
+            ("/robot", "_occupancy_tf")
+        ]
+        opened.pop().close()
+        assert broadcaster.pub_tf.get_subscription_count() == 0
+    finally:
+        rclpy.try_shutdown()
 
 
 def test_poses_of_a_vehicle_in_another_process(node: Node) -> None:
@@ -146,13 +183,7 @@ def test_the_missing_link_is_named(node: Node) -> None:
     moving, static = tf.TransformBroadcaster(node), tf.StaticTransformBroadcaster(node)
     when_heard(moving)
     moving.sendTransform([link("odom", "base_link", at(s), shifted(0)) for s in (0, 1)])
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            poses.global_from_ego(ns(0.5))
-            break
-        except PoseUnavailable:
-            assert time.monotonic() < deadline
+    until_known(lambda: poses.global_from_ego(ns(0.5)))
     with pytest.raises(PoseUnavailable, match=r"'odom' <- 'base_link' at \d+\.100000000 s"):
         poses.global_from_ego(ns(1.1))
     with pytest.raises(PoseUnavailable, match="'base_link' <- 'camera'"):
@@ -162,6 +193,7 @@ def test_the_missing_link_is_named(node: Node) -> None:
     patient = listen(node)
     moving.sendTransform([link("odom", "base_link", at(s), shifted(0)) for s in (0, 1)])
     patient.ego_from_cam("camera", ns(0.5), ns(0.4))
+    until_known(lambda: poses.ego_from_cam("camera", ns(0.5), ns(0.4)))
     for cam, ego in ((1.2, 0.5), (0.5, 1.2)):
         with pytest.raises(PoseUnavailable, match=r"'odom' <- 'base_link' at \d+\.200000000 s"):
             poses.ego_from_cam("camera", ns(cam), ns(ego))
@@ -195,7 +227,8 @@ def test_an_unstamped_message_is_not_answered_with_the_newest_pose(node: Node, s
 
 
 def test_close_ends_the_subscriptions(node: Node) -> None:
-    listen(node).close()
+    listen(node)
+    opened.pop().close()
     deadline = time.monotonic() + 10
     while node.count_subscribers("/tf") and time.monotonic() < deadline:
         time.sleep(0.01)
