@@ -63,14 +63,24 @@ def test_a_row_on_the_cpu(tmp_path: Path) -> None:
     assert "| 6 | plain float32 |" in done.stdout
 
 
-def test_bad_options_are_named() -> None:
-    for flags, message in (
+@pytest.mark.usefixtures("_benchmarks")
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
         (["--images", "900"], "must look like 900x1600, got 900"),
         (["--frames", "0"], "--frames must be positive, got 0"),
         (["--device", "cuda:99"], "device 'cuda:99' cannot be used"),
-    ):
-        done = subprocess.run(
-            [sys.executable, str(SCRIPT), *flags], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 2
-        assert message in done.stderr
+    ],
+)
+def test_bad_options_are_named(
+    flags: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import inference
+
+    monkeypatch.setattr(sys, "argv", ["inference.py", *flags])
+    with pytest.raises(SystemExit, match="2"):
+        inference.main()
+    assert message in capsys.readouterr().err

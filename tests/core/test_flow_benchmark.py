@@ -381,12 +381,18 @@ def test_the_command_scores_every_pair_of_keyframes(tmp_path: Path) -> None:
     assert "| 0.5 | follow the flow | 4 |" in done.stdout
 
 
-def test_bad_options_are_named(tmp_path: Path) -> None:
+def test_bad_options_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    import flow
+
     none = ["--dataroot", str(tmp_path / "none")]
     for flags, message in (
         (none, "is not a folder"),
         ([*none, "--scenes", "0"], "--scenes must be >= 1, got 0"),
     ):
-        done = run(*flags)
-        assert done.returncode == 2
-        assert message in done.stderr
+        monkeypatch.setattr(sys, "argv", [SCRIPT.name, "--device", "cpu", *flags])
+        with pytest.raises(SystemExit, match="2"):
+            flow.main()
+        assert message in capsys.readouterr().err

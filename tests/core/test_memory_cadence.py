@@ -111,11 +111,17 @@ def test_every_way_is_scored_at_the_same_keyframes(dataroot: Path, tmp_path: Pat
     assert "| all images, 0.5 s back | 7 | 3 | 0.500 |" in done.stdout
 
 
-def test_bad_options_are_named(tmp_path: Path) -> None:
+def test_bad_options_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    import memory_cadence
+
     for flags, message in (
         (["--dataroot", str(tmp_path / "none")], "is not a folder"),
         (["--between", "0"], "--between must be >= 1, got 0"),
     ):
-        done = run(*flags)
-        assert done.returncode == 2
-        assert message in done.stderr
+        monkeypatch.setattr(sys, "argv", [SCRIPT.name, "--device", "cpu", *flags])
+        with pytest.raises(SystemExit, match="2"):
+            memory_cadence.main()
+        assert message in capsys.readouterr().err

@@ -113,7 +113,7 @@ def whole_run(options: dict[str, object], tmp_path_factory: pytest.TempPathFacto
     return out
 
 
-@pytest.mark.parametrize("every", [3, 8])
+@pytest.mark.parametrize("every", [3, pytest.param(8, marks=pytest.mark.slow)])
 def test_a_run_killed_and_resumed_equals_the_one_left_alone(
     options: dict[str, object], whole_run: Path, tmp_path: Path, every: int
 ) -> None:
@@ -179,6 +179,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
     assert (out / "last.ckpt").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_loss_of_one_with_the_doubled_batch(
     options: dict[str, object], tmp_path: Path
 ) -> None:
