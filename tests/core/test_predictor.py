@@ -31,7 +31,8 @@ def test_the_first_frame_runs_twice_through_the_decoder(
         levels = predictor.network.encode(images)
         first = predictor.network.decode(levels, view)
         second = predictor.network.decode(levels, view, Memory(first.means, first.features))
-    assert torch.equal(predictor.state.means, second.means[0])
+    # The CPU's encoder has its batch norms in its convolutions, which rounds differently.
+    torch.testing.assert_close(predictor.state.means, second.means[0], rtol=0, atol=1e-4)
 
 
 def test_memory_changes_the_answer_and_reset_forgets_it(
