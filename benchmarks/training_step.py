@@ -13,12 +13,14 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from generated_scene import GENERATED_VERSION, SCENE, write_dense_labels, write_generated_scene
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import default_collate
 
 from gfocc_core.config import preset
@@ -28,6 +30,8 @@ from gfocc_core.data.training_dataset import TrainingDataset
 from gfocc_core.training.losses import LossConfig
 from gfocc_core.training.module import OccupancyLearner
 from gfocc_core.training.schedule import OptimizerConfig
+
+_ALL = "all"
 
 
 def main() -> int:
@@ -43,16 +47,20 @@ def main() -> int:
         batch = _to(default_collate(items), device)
     learner = OccupancyLearner(config, LossConfig(), OptimizerConfig()).to(device).train()
     optimizer = torch.optim.AdamW(learner.parameters(), lr=1e-4, weight_decay=1e-2)
-    seconds = []
-    for step in range(arguments.warmup + arguments.steps):
-        began = _now(device)
+
+    def step() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=arguments.bf16):
             loss = sum(learner.losses(batch).values())
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learner.parameters(), 5.0)
         optimizer.step()
-        if step >= arguments.warmup:
+
+    seconds = []
+    for number in range(arguments.warmup + arguments.steps):
+        began = _now(device)
+        step()
+        if number >= arguments.warmup:
             seconds.append(_now(device) - began)
     report = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.machine(),
@@ -65,12 +73,34 @@ def main() -> int:
         "slowest_ms": 1e3 * max(seconds),
         "peak_gib": torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None,
     }
+    if arguments.profile:
+        report["profile"] = _profile(step, device, arguments.profile)
     if arguments.json:
         print(json.dumps(report))
     else:
+        shares = report.pop("profile", {})
         for name, value in report.items():
             print(f"{name:12} {value}")
+        if shares:
+            print("\n| operation of one step | ms | share |\n|---|---:|---:|")
+        for name, milliseconds in shares.items():
+            print(f"| {name} | {milliseconds:.1f} | {milliseconds / shares[_ALL]:.1%} |")
     return 0
+
+
+def _profile(step: Callable[[], None], device: torch.device, most: int) -> dict[str, float]:
+    """Milliseconds of one step by operation, the device's own where it is a GPU: all, then the longest."""
+    on_gpu = device.type == "cuda"
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+    with profile(activities=activities) as profiler:
+        step()
+        _now(device)
+    own = {
+        event.key: (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e3
+        for event in profiler.key_averages()
+    }
+    longest = sorted(own.items(), key=lambda pair: -pair[1])[:most]
+    return {_ALL: sum(own.values()), **dict(longest)}
 
 
 def _parse() -> argparse.Namespace:
@@ -80,6 +110,13 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--warmup", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--bf16", action="store_true", help="bf16 mixed precision")
+    parser.add_argument(
+        "--profile",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also the N longest operations of a step",
+    )
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 

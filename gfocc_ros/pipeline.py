@@ -179,14 +179,10 @@ class OccupancyPipeline:
         self._start_anew_if_due(job.image_set.epoch)
         self._predictor.config = self._tuning.applied(parameters)
         wanted = self._outputs.wanted(built)
-        occupancy = self._predictor.predict(frame, velocity=wanted.velocity)
-        whole = self._builder.confirm(frame)  # a GPU has decoded it faster than this is known
-        if whole is not frame:
-            self._predictor.take_back()
-            if whole is None:
-                return
-            frame = whole
-            occupancy = self._predictor.predict(frame, velocity=wanted.velocity)
+        predicted_frame = self._predict(frame, wanted.velocity)
+        if predicted_frame is None:
+            return
+        frame, occupancy = predicted_frame
         predicted = time.monotonic()
         prediction = Prediction(
             occupancy,
@@ -222,6 +218,20 @@ class OccupancyPipeline:
                 memory_age_s=self._predictor.memory_age_s,
             )
         )
+
+    def _predict(self, frame: Frame, velocity: bool) -> tuple[Frame, Occupancy] | None:
+        """Predict while it is looked whether the images are whole; again without those that are not.
+
+        None if too few are.
+        """
+        occupancy = self._predictor.predict(frame, velocity=velocity)
+        whole = self._builder.confirm(frame)
+        if whole is frame:
+            return frame, occupancy
+        self._predictor.take_back()
+        if whole is None:
+            return None
+        return whole, self._predictor.predict(whole, velocity=velocity)
 
     def _start_anew_if_due(self, epoch: int) -> None:
         if epoch != self._epoch or self._reset_asked.is_set():

@@ -14,6 +14,7 @@ import torch
 from gfocc_core.config import Config, preset
 from gfocc_core.frame import Frame, Occupancy
 from gfocc_core.grid import VoxelGrid
+from gfocc_core.jpeg_on_device import decode_jpegs
 from gfocc_ros.frames import image_decoders
 from gfocc_ros.frames.drops import Drop
 from gfocc_ros.parameters.parameters import NodeParameters
@@ -221,6 +222,7 @@ def test_frame_is_taken_back_when_an_image_turns_out_damaged(
         if len(data) == len(damaged.data):
             raise ValueError("a hole")
 
+    decode_jpegs([jpeg()], torch.device("cpu"))  # imports torchvision, which takes seconds
     monkeypatch.setattr(image_decoders, "decodes_jpegs", lambda device, count: True)
     monkeypatch.setattr(image_decoders, "check_jpeg", check)
     damaged = compressed_image("front", START_NS, jpeg() + b"more")
