@@ -18,7 +18,14 @@ from gfocc_core.frame import Frame
 from gfocc_core.geometry import CameraRig
 from gfocc_core.images import ImageDecodeError
 from gfocc_ros.frames.calibration_book import CalibrationBook
-from gfocc_ros.frames.camera_info import Calibration, CalibrationError
+from gfocc_ros.frames.camera_info import CalibrationError
+from gfocc_ros.frames.camera_shots import (
+    MISSING,
+    CameraShot,
+    CameraShown,
+    SizeMismatchError,
+    shown,
+)
 from gfocc_ros.frames.drops import Drop, DropCounters
 from gfocc_ros.frames.frame_assembler import ImageSet
 from gfocc_ros.frames.frame_poses import FramePoses, Poses
@@ -42,39 +49,6 @@ class BuildReport:
     was before the build."""
     camera_spread_ms: float = 0.0
     """Between the oldest and the newest image of the frame, by their stamps."""
-
-
-class _SizeMismatchError(Exception):
-    """An image is not of the size that its camera's calibration is for."""
-
-
-@dataclass(frozen=True)
-class _Shot:
-    """One camera's image while it is decoded."""
-
-    stamp_ns: int
-    frame_id: str
-    calibration: Calibration
-    decoding: Decoding
-
-
-@dataclass(frozen=True)
-class _CameraView:
-    image: Tensor
-    intrinsics: Tensor
-    ego_from_cam: Tensor
-    stamp_ns: int
-    ready_s: float
-
-
-_MISSING = _CameraView(
-    image=torch.zeros(1, 1, 3, dtype=torch.uint8),
-    intrinsics=torch.eye(3, dtype=torch.float64),
-    ego_from_cam=torch.eye(4, dtype=torch.float64),
-    stamp_ns=0,
-    ready_s=0.0,
-)
-"""Stands for a camera that is not valid; its values are never looked at."""
 
 
 class FrameBuilder:
@@ -135,7 +109,7 @@ class FrameBuilder:
         began_s = time.monotonic()
         shots = self._start_shots(image_set, infos)
         poses = FramePoses(self._poses, image_set.stamp_ns)
-        views: dict[str, _CameraView] = {}
+        views: dict[str, CameraShown] = {}
         try:
             global_from_ego = poses.global_from_ego()
         except PoseUnavailable as error:
@@ -176,7 +150,7 @@ class FrameBuilder:
 
     def _start_shots(
         self, image_set: ImageSet[ImageMessage], infos: Mapping[str, CameraInfo]
-    ) -> dict[str, _Shot]:
+    ) -> dict[str, CameraShot]:
         """Start decoding the images of cameras whose calibration can be used."""
         calibrations = {}
         for camera, image in image_set.images.items():
@@ -191,7 +165,7 @@ class FrameBuilder:
         images = {camera: image_set.images[camera] for camera in calibrations}
         decodings = self._decoders.submit({c: image.message for c, image in images.items()})
         return {
-            camera: _Shot(
+            camera: CameraShot(
                 stamp_ns=image.stamp_ns,
                 frame_id=image.message.header.frame_id or infos[camera].header.frame_id,
                 calibration=calibrations[camera],
@@ -200,7 +174,7 @@ class FrameBuilder:
             for camera, image in images.items()
         }
 
-    def _views(self, shots: Mapping[str, _Shot], poses: FramePoses) -> dict[str, _CameraView]:
+    def _views(self, shots: Mapping[str, CameraShot], poses: FramePoses) -> dict[str, CameraShown]:
         """The cameras that can be used; tf is asked while the images are decoded."""
         found = {}
         for camera, shot in shots.items():
@@ -211,10 +185,10 @@ class FrameBuilder:
         views = {}
         for camera, pose in found.items():
             try:
-                views[camera] = _view(shots[camera], pose)
+                views[camera] = shown(shots[camera], pose)
             except ImageDecodeError as error:
                 self._drops.count(Drop.UNDECODABLE_IMAGE, camera, str(error))
-            except _SizeMismatchError as error:
+            except SizeMismatchError as error:
                 self._drops.count(Drop.SIZE_MISMATCH, camera, str(error))
         return views
 
@@ -239,12 +213,12 @@ class FrameBuilder:
 
     def _frame(
         self,
-        views: Mapping[str, _CameraView],
+        views: Mapping[str, CameraShown],
         global_from_ego: Tensor,
         stamp_ns: int,
         scene: str,
     ) -> Frame:
-        every = [views.get(camera, _MISSING) for camera in self._cameras]
+        every = [views.get(camera, MISSING) for camera in self._cameras]
         rig = CameraRig(
             names=self._cameras,
             intrinsics=torch.stack([view.intrinsics for view in every]),
@@ -261,27 +235,7 @@ class FrameBuilder:
         )
 
 
-def _view(shot: _Shot, ego_from_cam: Tensor) -> _CameraView:
-    decoded = shot.decoding.result()
-    image, calibration = decoded.image, shot.calibration
-    if image.full_size != calibration.image_size:
-        (height, width), (due_height, due_width) = image.full_size, calibration.image_size
-        found = f"image is {width}x{height}, its CameraInfo says {due_width}x{due_height}"
-        raise _SizeMismatchError(found)
-    # The corner of the picture is its origin, which scaling leaves where it is.
-    intrinsics = calibration.intrinsics
-    if image.reduction > 1:
-        intrinsics = torch.cat([intrinsics[:2] / image.reduction, intrinsics[2:]])
-    return _CameraView(
-        image=image.pixels,
-        intrinsics=intrinsics,
-        ego_from_cam=ego_from_cam,
-        stamp_ns=shot.stamp_ns,
-        ready_s=decoded.ready_s,
-    )
-
-
-def _report(views: Mapping[str, _CameraView], poses: FramePoses, began_s: float) -> BuildReport:
+def _report(views: Mapping[str, CameraShown], poses: FramePoses, began_s: float) -> BuildReport:
     stamps = [view.stamp_ns for view in views.values()]
     return BuildReport(
         tf_wait_ms=poses.wait_s * 1e3,
