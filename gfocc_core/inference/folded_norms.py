@@ -1,6 +1,6 @@
 """Batch norms melted into the convolutions before them: a third of an encoder's time on a CPU.
 
-For inference only, by plain_runner. (A GPU's fast way fuses more, see fused_resnet.)
+For inference only, by plain_runner; a GPU's fast way fuses more, see fused_convolution.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import copy
 import itertools
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from gfocc_core.model.image_encoder import ImageEncoder
@@ -39,6 +39,22 @@ def folded(encoder: ImageEncoder) -> ImageEncoder:
     return found
 
 
+def fold_norm(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution that computes what both do."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    weight, bias = fuse_conv_bn_weights(
+        convolution.weight,
+        convolution.bias,
+        norm.running_mean,
+        norm.running_var,
+        norm.eps,
+        norm.weight,
+        norm.bias,
+    )
+    return weight.detach(), bias.detach()
+
+
 def _fold_children(module: nn.Module) -> None:
     children = list(module.named_children())
     for (_, convolution), (name, norm) in itertools.pairwise(children):
@@ -46,17 +62,7 @@ def _fold_children(module: nn.Module) -> None:
             continue
         if convolution.out_channels != norm.num_features:
             continue
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        weight, bias = fuse_conv_bn_weights(
-            convolution.weight,
-            convolution.bias,
-            norm.running_mean,
-            norm.running_var,
-            norm.eps,
-            norm.weight,
-            norm.bias,
-        )
+        weight, bias = fold_norm(convolution, norm)
         convolution.weight = nn.Parameter(weight, requires_grad=False)
         convolution.bias = nn.Parameter(bias, requires_grad=False)
         setattr(module, name, _rest_of(norm))

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from gfocc_core.inference.folded_norms import fold_norm
 
 _CHANNEL_ALIGNMENT = 16
 _log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ class FusedConvolution(nn.Module):
 
     def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
         super().__init__()
-        weight, bias = _folded(convolution, norm)
+        weight, bias = fold_norm(convolution, norm)
         self.weight = nn.Parameter(_half(weight), False)
         self.bias = nn.Parameter(bias.bfloat16(), False)
         self.stride, self.padding = list(convolution.stride), _padding(convolution)
@@ -46,7 +47,7 @@ class FusedStem(nn.Module):
 
     def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
         super().__init__()
-        weight, bias = _folded(convolution, norm)
+        weight, bias = fold_norm(convolution, norm)
         self.kernel, (self.pad, _) = weight.shape[-1], _padding(convolution)
         odd = self.pad % 2
         self.front, self.taps = self.pad + odd, (self.kernel + odd + 1) // 2
@@ -160,21 +161,6 @@ def _(
     )
     shape = (images.shape[0], weight.shape[0], height, width)
     return images.new_empty(shape).contiguous(memory_format=torch.channels_last)
-
-
-def _folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    weight, bias = fuse_conv_bn_weights(
-        convolution.weight,
-        convolution.bias,
-        norm.running_mean,
-        norm.running_var,
-        norm.eps,
-        norm.weight,
-        norm.bias,
-    )
-    return weight.detach(), bias.detach()
 
 
 def _padding(convolution: nn.Conv2d) -> list[int]:
