@@ -26,7 +26,7 @@ from tests.nuscenes_fixture import NuscenesFixture, write_nuscenes
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENES = ("scene-0001", "scene-0002", "scene-0003")
-LIMIT_S = 60.0
+LIMIT_S = 180.0
 
 
 @pytest.fixture
