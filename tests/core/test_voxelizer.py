@@ -11,7 +11,7 @@ from gfocc_core.config import OccupancyConfig
 from gfocc_core.gaussians import Gaussians
 from gfocc_core.grid import VoxelGrid
 from gfocc_core.voxelizer import voxelize, voxelize_labels
-from gfocc_core.voxelizer.api import classify
+from gfocc_core.voxelizer.api import classify, voxelize_moving
 
 GRID = VoxelGrid(lower=(-2.0, -1.6, -1.0), voxel_size=0.4, shape=(10, 8, 6))
 
@@ -163,3 +163,18 @@ def test_bad_arguments_are_named() -> None:
         voxelize(gaussians, GRID, -1)
     with pytest.raises(ValueError, match=r"backend must be .*, got 'cuda'"):
         voxelize(gaussians, GRID, backend="cuda")  # type: ignore[arg-type]
+
+
+def test_velocities_are_means_over_what_makes_the_density() -> None:
+    gaussians, config = random_gaussians(60), OccupancyConfig(ceiling_index=5, neighborhood=2)
+    velocities = torch.randn(60, 3, dtype=torch.float64) * (torch.arange(60) % 4 == 0).unsqueeze(1)
+    labels, density, found = voxelize_moving(gaussians, velocities, GRID, config)
+    momentum = gaussians.opacities.unsqueeze(1) * velocities
+    sums = replace(gaussians, logits=torch.cat([momentum, gaussians.opacities[:, None]], 1))
+    _, dense = voxelize(sums, GRID, config.neighborhood)
+    wanted = torch.where(density.unsqueeze(-1) > 0, dense[..., :3] / dense[..., 3:], 0)
+    torch.testing.assert_close(found, wanted)
+    assert bool((found != 0).any())
+    wanted_labels, wanted_density = voxelize_labels(gaussians, GRID, config)
+    assert torch.equal(labels, wanted_labels)
+    assert torch.equal(density, wanted_density)
