@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gfocc_core.config import Config, ConfigError
+from gfocc_core.gaussians import Gaussians
 from gfocc_core.grid import VoxelGrid
 from gfocc_core.model import GaussianFlowNetwork, Memory
 from gfocc_core.model.heads import is_dynamic
@@ -142,3 +143,20 @@ def test_initial_means_fill_the_grid(small_config: Config) -> None:
     means = GaussianFlowNetwork(small_config.model, grid).initial_means
     assert bool(grid.contains(grid.index_of(means.detach())).all())
     assert float(means[:, 0].detach().std()) > 2.0
+
+
+def test_flow_of_the_moving_ones_alone_is_that_of_all(network: GaussianFlowNetwork) -> None:
+    count, channels = 6, network.config.channels
+    gaussians = Gaussians(
+        means=torch.zeros(2, count, 3),
+        scales=torch.ones(2, count, 3),
+        quats=torch.ones(2, count, 4),
+        opacities=torch.ones(2, count),
+        logits=torch.randn(2, count, network.config.classes),
+        features=torch.randn(2, count, channels),
+    )
+    moves = is_dynamic(gaussians.logits)
+    steps = torch.tensor([[-3, 1], [2, 5]])
+    wanted = network.flow.offsets(gaussians.features, steps) * moves[:, None, :, None]
+    assert bool(moves.any())
+    torch.testing.assert_close(network.flow(gaussians, steps), wanted)
