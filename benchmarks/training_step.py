@@ -13,14 +13,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from generated_scene import GENERATED_VERSION, SCENE, write_dense_labels, write_generated_scene
-from torch.profiler import ProfilerActivity, profile
+from step_profile import ALL, StepProfile, profile_step
 from torch.utils.data import default_collate
 
 from gfocc_core.config import preset
@@ -30,8 +30,6 @@ from gfocc_core.data.training_dataset import TrainingDataset
 from gfocc_core.training.losses import LossConfig
 from gfocc_core.training.module import OccupancyLearner
 from gfocc_core.training.schedule import OptimizerConfig
-
-_ALL = "all"
 
 
 def main() -> int:
@@ -73,34 +71,25 @@ def main() -> int:
         "slowest_ms": 1e3 * max(seconds),
         "peak_gib": torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None,
     }
+    profiled: StepProfile | None = None
     if arguments.profile:
-        report["profile"] = _profile(step, device, arguments.profile)
+        profiled = profile_step(step, learner, device, arguments.profile)
     if arguments.json:
-        print(json.dumps(report))
-    else:
-        shares = report.pop("profile", {})
-        for name, value in report.items():
-            print(f"{name:12} {value}")
-        if shares:
-            print("\n| operation of one step | ms | share |\n|---|---:|---:|")
-        for name, milliseconds in shares.items():
-            print(f"| {name} | {milliseconds:.1f} | {milliseconds / shares[_ALL]:.1%} |")
+        print(json.dumps(report | ({"profile": asdict(profiled)} if profiled else {})))
+        return 0
+    for name, value in report.items():
+        print(f"{name:12} {value}")
+    if profiled:
+        print(f"\nunder the profiler one step takes {profiled.wall:.0f} ms from end to end")
+        _print_shares("stage", profiled.stages)
+        _print_shares("operation", profiled.operations)
     return 0
 
 
-def _profile(step: Callable[[], None], device: torch.device, most: int) -> dict[str, float]:
-    """Milliseconds of one step by operation, the device's own where it is a GPU: all, then the longest."""
-    on_gpu = device.type == "cuda"
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
-    with profile(activities=activities) as profiler:
-        step()
-        _now(device)
-    own = {
-        event.key: (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e3
-        for event in profiler.key_averages()
-    }
-    longest = sorted(own.items(), key=lambda pair: -pair[1])[:most]
-    return {_ALL: sum(own.values()), **dict(longest)}
+def _print_shares(title: str, milliseconds: dict[str, float]) -> None:
+    print(f"\n| {title} | ms | share |\n|---|---:|---:|")
+    for name, taken in milliseconds.items():
+        print(f"| {name} | {taken:.1f} | {taken / milliseconds[ALL]:.1%} |")
 
 
 def _parse() -> argparse.Namespace:
