@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-import torch
 from sensor_msgs.msg import CameraInfo
 
-from gfocc_core.config import Config
 from gfocc_core.frame import Frame, Occupancy
-from gfocc_core.gaussians import Gaussians
 from gfocc_ros.diagnostics.frame_statistics import FrameRecord, FrameStatistics
 from gfocc_ros.frames.drops import Drop, DropCounters
 from gfocc_ros.frames.frame_assembler import AssemblerSettings, FrameAssembler, ImageSet
@@ -25,41 +21,9 @@ from gfocc_ros.frames.frame_builder import FrameBuilder, ImageMessage, Poses
 from gfocc_ros.messages import nanoseconds_from_stamp
 from gfocc_ros.parameters.parameters import NodeParameters
 from gfocc_ros.parameters.tuning import Tuning
+from gfocc_ros.pipeline_ports import Predictor, Publishing
 from gfocc_ros.prediction_worker import NewestWinsWorker
-from gfocc_ros.publishing.prediction import Prediction, Wanted
-
-
-class Predictor(Protocol):
-    """What the pipeline needs of gfocc_core.predictor.OccupancyPredictor."""
-
-    config: Config
-    device: torch.device
-
-    @property
-    def gaussians(self) -> Gaussians | None: ...
-
-    @property
-    def memory_age_s(self) -> float | None: ...
-
-    def predict(self, frame: Frame, *, velocity: bool = False) -> Occupancy: ...
-
-    def take_back(self) -> None: ...
-
-    def forecast(self, seconds: Sequence[float]) -> tuple[Occupancy, ...]: ...
-
-    def reset(self) -> None: ...
-
-
-class Publishing(Protocol):
-    """What the pipeline needs of gfocc_ros.publishing.outputs.Outputs; `now_s` is the monotonic clock."""
-
-    def wanted(self, now_s: float) -> Wanted: ...
-
-    def publish(self, prediction: Prediction, now_s: float) -> None: ...
-
-    def publish_forecast(
-        self, forecasts: Sequence[Occupancy], stamp_ns: int, now_s: float
-    ) -> None: ...
+from gfocc_ros.publishing.prediction import Prediction
 
 
 @dataclass(frozen=True)

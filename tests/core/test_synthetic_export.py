@@ -1,14 +1,7 @@
-"""The written dataset: what the devkit, the index and training make of it; interrupted runs."""
+"""The written dataset: what the devkit, the index and training make of it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +10,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import yaml
 from nuscenes.utils.geometry_utils import view_points
 
 from gfocc_core.config import ImageConfig
@@ -27,39 +19,27 @@ from gfocc_core.data.index import SceneIndex
 from gfocc_core.data.label_store import LabelStore
 from gfocc_core.data.nuscenes_index import build_index
 from gfocc_core.data.occ3d import occ3d_path, read_occ3d
-from gfocc_core.data.scenes import DatasetError, open_nuscenes
+from gfocc_core.data.scenes import open_nuscenes
 from gfocc_core.data.training_dataset import TrainingDataset
 from gfocc_core.grid import OCC3D_GRID
-from gfocc_core.synthetic import VERSION, keyframe
-from gfocc_core.synthetic.__main__ import main
+from gfocc_core.synthetic import VERSION
 from gfocc_core.synthetic.config import SyntheticConfig
 from gfocc_core.synthetic.export import generate
-from gfocc_core.synthetic.keyframe import KeyframeMaker
-from gfocc_core.synthetic.workers import Chunk, share_out
-from gfocc_core.synthetic.world import World
 from gfocc_core.taxonomy import FREE_ID
-from tests.core.synthetic_worlds import CAR_SPEED, street_world
-
-SLOPE = 0.04
-BASE = SyntheticConfig(
-    out=Path("unused"), scenes=1, val_scenes=1, frames=3, height=64, width=176, processes=1
-)
-
-
-def build_street(name: str, seed: int, *_: Any) -> World:
-    return street_world(name, seed, SLOPE)
+from tests.core.street_dataset import BASE, SLOPE, build_street, use_the_street
+from tests.core.synthetic_worlds import CAR_SPEED
 
 
 @pytest.fixture(autouse=True)
 def _hand_made_world(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keyframe, "build_world", build_street)
+    use_the_street(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SyntheticConfig]:
     config = replace(BASE, out=tmp_path_factory.mktemp("data") / "d", sweeps_per_keyframe=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keyframe, "build_world", build_street)
+        use_the_street(patch)
         generate(config)
     return config
 
@@ -72,15 +52,6 @@ def nusc(dataset: SyntheticConfig) -> Any:
 @pytest.fixture(scope="module")
 def index(dataset: SyntheticConfig) -> SceneIndex:
     return SceneIndex(dataset.out, *build_index(dataset.out, VERSION))
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """Content of every file that a reader sees."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "lock"
-    }
 
 
 def test_the_devkit_walks_all_readings(nusc: Any, dataset: SyntheticConfig) -> None:
@@ -262,215 +233,3 @@ def test_training_and_validation_differ(dataset: SyntheticConfig) -> None:
     assert train.seed != val.seed
     assert replace(dataset, seed=1).scene_plans()[0].seed != train.seed
     assert replace(dataset, scenes=5).scene_plans()[-1].seed == val.seed
-
-
-class Killed(BaseException):
-    pass
-
-
-def test_an_interrupted_run_goes_on_and_ends_the_same(
-    dataset: SyntheticConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = replace(dataset, out=tmp_path / "d")
-    made: list[int] = []
-    make, write_truth = KeyframeMaker.make, KeyframeMaker._write_truth
-
-    def die_within_a_keyframe(self: KeyframeMaker, *args: Any) -> str:
-        if len(made) == 4:
-            raise Killed
-        return write_truth(self, *args)
-
-    def count(self: KeyframeMaker, number: int) -> None:
-        make(self, number)
-        made.append(number)
-
-    monkeypatch.setattr(KeyframeMaker, "make", count)
-    monkeypatch.setattr(KeyframeMaker, "_write_truth", die_within_a_keyframe)
-    with pytest.raises(Killed):
-        generate(config)
-    assert not (config.out / VERSION).exists()
-    (config.out / "samples" / "CAM_FRONT" / ".half.jpg.0.partial").write_bytes(b"cut off")
-    monkeypatch.setattr(KeyframeMaker, "_write_truth", write_truth)
-    generate(config)
-    assert made == [0, 1, 2, 0, 1, 2]
-    assert digests(config.out) == digests(dataset.out)
-    generate(config)
-    assert len(made) == 6
-
-
-def test_a_file_that_went_missing_is_made_again(tmp_path: Path) -> None:
-    config = replace(BASE, out=tmp_path / "d", val_scenes=0, frames=2)
-    generate(config)
-    before = digests(config.out)
-    for name in ("samples/CAM_BACK", "weak_labels/degraded"):
-        next(path for path in (config.out / name).iterdir() if path.suffix != ".json").unlink()
-    generate(config)
-    assert digests(config.out) == before
-
-
-@pytest.mark.parametrize(
-    ("change", "difference"),
-    [
-        ({"seed": 1}, "seed is 0 there, not 1"),
-        ({"frames": 4}, "frames is 3 there, not 4"),
-        ({"rig": "four_cameras"}, "rig.cameras is"),
-        ({"label_noise": replace(BASE.label_noise, missed=0.5)}, "label_noise.missed is 0.08"),
-        ({"world": replace(BASE.world, max_slope=0.01)}, "world.max_slope is 0.05 there"),
-    ],
-)
-def test_other_settings_are_refused_by_name(
-    dataset: SyntheticConfig, change: dict[str, Any], difference: str
-) -> None:
-    before = digests(dataset.out)
-    with pytest.raises(DatasetError, match=difference):
-        generate(replace(dataset, **change))
-    assert digests(dataset.out) == before
-
-
-def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "v1.0-mini").mkdir()
-    with pytest.raises(DatasetError, match=r"holds something else, such as 'v1\.0-mini'"):
-        generate(replace(BASE, out=tmp_path))
-    assert os.listdir(tmp_path) == ["v1.0-mini"]
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DatasetError, match="is not a folder"):
-        generate(replace(BASE, out=tmp_path / "file"))
-
-
-def test_two_runs_do_not_write_to_one_folder(dataset: SyntheticConfig) -> None:
-    from gfocc_core.synthetic.dataset_folder import claimed_folder
-
-    with claimed_folder(dataset), pytest.raises(DatasetError, match="another run is writing"):
-        generate(dataset)
-
-
-def test_another_rig_from_a_file(tmp_path: Path) -> None:
-    camera = {"width": 640, "height": 400, "fx": 300, "fy": 300.0, "cx": 320.0, "cy": 200.0}
-    mount = {"translation": [1.5, 0, 1.4], "rotation": [0.5, -0.5, 0.5, -0.5]}
-    rig = {
-        "cameras": [{"name": "nose", **camera, **mount}],
-        "lidar": {"translation": [1.0, 0.0, 1.9], "rotation": [1.0, 0.0, 0.0, 0.0]},
-    }
-    path = tmp_path / "rig.yaml"
-    path.write_text(yaml.safe_dump(rig))
-    out = tmp_path / "d"
-    options = ["--scenes=1", "--val_scenes=0", "--frames=1", "--height=40", "--width=96"]
-    arguments = [f"--out={out}", f"--rig={path}", "--processes=1", *options]
-    assert main(arguments) == 0
-    index = SceneIndex(out, *build_index(out, VERSION))
-    assert index.cameras == ("nose",)
-    np.testing.assert_allclose(index.keyframe(0).cameras.intrinsics[0, 0, 0], 300 * 96 / 640)
-
-
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ("--scene=3", "--scene=3"),
-        ("--scenes=many", "scenes"),
-        ("--scenes=-1", "scenes must be 0 to"),
-        ("--height=4", "height must be 16 to 4096, got 4"),
-        ("--rig=unicycle", "rig 'unicycle' is neither a file nor one of four_cameras, nuscenes"),
-        ("--label_noise.strength=-1", "label_noise.strength must be 0 or more, got -1"),
-        ("--world.max_slope=2", "max_slope must lie in"),
-        ("--label_stores=[perfect]", "label_stores"),
-        ("--config=missing.yaml", "missing.yaml"),
-    ],
-)
-def test_bad_options_end_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, message: str
-) -> None:
-    try:
-        code: Any = main([f"--out={tmp_path / 'd'}", option])
-    except SystemExit as end:
-        code = end.code
-    assert code == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1
-    assert message in lines[0]
-    assert not (tmp_path / "d").exists()
-
-
-def test_options_override_the_file(tmp_path: Path) -> None:
-    file = tmp_path / "c.yaml"
-    file.write_text(yaml.safe_dump({"scenes": 1, "val_scenes": 0, "frames": 7, "seed": 5}))
-    size = ["--height=32", "--width=88", "--processes=1", "--label_stores=[exact]"]
-    assert main([f"--config={file}", f"--out={tmp_path / 'd'}", "--frames=1", *size]) == 0
-    settings = json.loads((tmp_path / "d" / "dataset.json").read_text())["config"]
-    assert (settings["frames"], settings["seed"]) == (1, 5)
-    assert os.listdir(tmp_path / "d" / "weak_labels") == ["exact"]
-
-
-def test_ctrl_c_ends_with_130(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(self: KeyframeMaker, number: int) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(KeyframeMaker, "make", interrupt)
-    assert main([f"--out={tmp_path / 'd'}", "--frames=1", "--processes=1"]) == 130
-
-
-def test_scenes_are_shared_out_evenly() -> None:
-    plans = replace(BASE, scenes=3, val_scenes=0).scene_plans()
-    chunks = [Chunk(plan, (0, 1, 2, 3, 4)) for plan in plans]
-    shared = share_out(chunks, 2)
-    assert shared == [*chunks[:2], Chunk(plans[2], (0, 1, 2)), Chunk(plans[2], (3, 4))]
-
-
-def _start(out: Path) -> subprocess.Popen[str]:
-    options = ["--scenes=1", "--val_scenes=0", "--frames=40", "--height=32", "--width=88"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "gfocc_core.synthetic", f"--out={out}", "--processes=2", *options],
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # As a terminal does: tests in the background inherit an ignored SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-def _wait_for_keyframes(out: Path, more: int) -> None:
-    """Until that many more keyframes are recorded than now."""
-    deadline, before = time.monotonic() + 120, None
-    while True:
-        found = len(list((out / ".progress").glob("*/*.json")))
-        before = found if before is None else before
-        if found >= before + more:
-            return
-        assert time.monotonic() < deadline, "no keyframe was made in two minutes"
-        time.sleep(0.01)
-
-
-def _a_worker_of(process: subprocess.Popen[str]) -> int:
-    listing = ["pgrep", "-f", "-P", str(process.pid), "spawn_main"]
-    return int(
-        subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()[0]
-    )
-
-
-@pytest.mark.slow
-def test_killed_processes_leave_a_folder_that_can_be_finished(tmp_path: Path) -> None:
-    assert _start(tmp_path / "whole").wait(timeout=300) == 0
-
-    broken = tmp_path / "broken"
-    killed = _start(broken)
-    _wait_for_keyframes(broken, 2)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
-    assert not (broken / VERSION).exists()
-
-    bereft = _start(broken)
-    _wait_for_keyframes(broken, 2)
-    os.kill(_a_worker_of(bereft), signal.SIGKILL)
-    assert bereft.wait(timeout=120) == 2
-    assert bereft.stderr is not None
-    assert "a worker process died" in bereft.stderr.read()
-
-    interrupted = _start(broken)
-    _wait_for_keyframes(broken, 2)
-    os.killpg(interrupted.pid, signal.SIGINT)
-    assert interrupted.wait(timeout=60) == 130
-    assert interrupted.stderr is not None
-    assert "Traceback" not in interrupted.stderr.read()
-    assert not (broken / VERSION).exists()
-
-    assert _start(broken).wait(timeout=300) == 0
-    assert digests(broken) == digests(tmp_path / "whole")

@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from gfocc_core.data.index import SceneIndex
 from gfocc_core.data.label_store import LabelStore
 from gfocc_core.data.occ3d import occ3d_path
 from gfocc_core.predictor import OccupancyPredictor
+from gfocc_core.training.cli import main
 from tests.conftest import ROOT
 from tests.core.conftest import MakeFrame
 from tests.core.weak_label_fixture import make_header, random_labels
@@ -97,6 +100,24 @@ def run(options: dict[str, object], out: Path, *flags: str) -> subprocess.Comple
     )
 
 
+Train = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def train(capfd: pytest.CaptureFixture[str]) -> Train:
+    """Runs training/train.py's command in this process; returns exit code and stderr."""
+
+    def call(options: dict[str, object], out: Path, *flags: str) -> tuple[int, str]:
+        capfd.readouterr()
+        try:
+            code: Any = main(command(options, out, *flags)[2:])
+        except SystemExit as end:
+            code = end.code
+        return code, capfd.readouterr().err
+
+    return call
+
+
 def losses(out: Path, tag: str = "train/loss") -> dict[int, float]:
     """Loss by step, the last one written where a step was run twice."""
     events = EventAccumulator(str(out / "tensorboard"))
@@ -148,14 +169,14 @@ def test_the_exported_weights_run_in_the_predictor(whole_run: Path, make_frame: 
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_by_mistake(
-    options: dict[str, object], whole_run: Path, tmp_path: Path
+    options: dict[str, object], whole_run: Path, tmp_path: Path, train: Train
 ) -> None:
-    done = run(options, whole_run)
-    assert done.returncode == 2
-    assert "holds a run already; use --resume" in done.stderr
-    done = run(options, tmp_path / "nothing", "--resume")
-    assert done.returncode == 2
-    assert "nothing to resume" in done.stderr
+    code, told = train(options, whole_run)
+    assert code == 2
+    assert "holds a run already; use --resume" in told
+    code, told = train(options, tmp_path / "nothing", "--resume")
+    assert code == 2
+    assert "nothing to resume" in told
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(
@@ -201,17 +222,19 @@ def test_two_processes_have_the_loss_of_one_with_the_doubled_batch(
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-def test_accumulated_batches_make_one_step(options: dict[str, object], tmp_path: Path) -> None:
-    done = run(
+def test_accumulated_batches_make_one_step(
+    options: dict[str, object], tmp_path: Path, train: Train
+) -> None:
+    code, told = train(
         {**options, "run.accumulate": 2, "run.max_steps": 2, "data.val_split": "second"},
         tmp_path / "run",
     )
-    assert done.returncode == 0, done.stderr
+    assert code == 0, told
     assert (tmp_path / "run" / "last.safetensors").is_file()
 
 
 def test_3d_supervision_adds_its_loss_where_there_is_ground_truth(
-    options: dict[str, object], tmp_path: Path
+    options: dict[str, object], tmp_path: Path, train: Train
 ) -> None:
     dataroot = Path(str(options["data.dataroot"]))
     index = SceneIndex.load(Path(str(options["data.index"])), dataroot)
@@ -223,30 +246,32 @@ def test_3d_supervision_adds_its_loss_where_there_is_ground_truth(
         mask = random.random(semantics.shape) < 0.1
         np.savez(path, semantics=semantics, mask_lidar=mask, mask_camera=mask)
     out = tmp_path / "run"
-    done = run({**options, "loss.occupancy_weight": 0.5, "run.max_steps": 2}, out)
-    assert done.returncode == 0, done.stderr
+    code, told = train({**options, "loss.occupancy_weight": 0.5, "run.max_steps": 2}, out)
+    assert code == 0, told
     parts = [losses(out, f"train/{name}") for name in ("semantic", "depth", "occupancy", "loss")]
     assert min(parts[2].values()) > 0.5
     for step in (0, 1):
         assert parts[3][step] == pytest.approx(sum(part[step] for part in parts[:3]), rel=1e-5)
 
 
-def test_validation_keeps_the_best_weights(options: dict[str, object], tmp_path: Path) -> None:
+def test_validation_keeps_the_best_weights(
+    options: dict[str, object], tmp_path: Path, train: Train
+) -> None:
     out = tmp_path / "run"
     epochs = {"run.max_steps": -1, "run.epochs": 2, "data.train_split": "first"}
-    done = run({**options, **epochs, "data.val_split": "second"}, out)
-    assert done.returncode == 0, done.stderr
+    code, told = train({**options, **epochs, "data.val_split": "second"}, out)
+    assert code == 0, told
     assert len(losses(out, "val/loss")) == 2
     assert (out / "best.safetensors").is_file()
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_keyframes(
-    options: dict[str, object], tmp_path: Path
+    options: dict[str, object], tmp_path: Path, train: Train
 ) -> None:
     out = tmp_path / "run"
-    done = run({**options, "loss.semantic_weight": 1e39}, out)
-    assert done.returncode == 2
-    assert "the loss is not finite at step" in done.stderr
+    code, told = train({**options, "loss.semantic_weight": 1e39}, out)
+    assert code == 2
+    assert "the loss is not finite at step" in told
     tokens = json.loads((out / "non_finite_loss.json").read_text())["tokens"]
     index = SceneIndex.load(Path(str(options["data.index"])), Path(str(options["data.dataroot"])))
     assert tokens
@@ -266,9 +291,13 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_keyframes(
     ],
 )
 def test_bad_input_is_named(
-    options: dict[str, object], tmp_path: Path, changes: dict[str, object], message: str
+    options: dict[str, object],
+    tmp_path: Path,
+    train: Train,
+    changes: dict[str, object],
+    message: str,
 ) -> None:
-    done = run({**options, **changes}, tmp_path / "run")
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    code, told = train({**options, **changes}, tmp_path / "run")
+    assert code == 2
+    assert message in told
+    assert "Traceback" not in told
