@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from gfocc_core.config import Config
 from gfocc_core.gaussians import Gaussians
 from gfocc_core.model import GaussianFlowNetwork
 from gfocc_core.model.heads import is_dynamic
-from gfocc_core.voxelizer.api import classify, voxelize, voxelize_labels
+from gfocc_core.voxelizer.api import voxelize_labels, voxelize_labels_each
 
 _ROUNDING = 1e-6
 """Steps closer than this are the same, as 6 and 2.1 / 0.35 should be."""
@@ -53,20 +53,8 @@ def _splat_still_once(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """What stays is splatted once; the few that move are added at each time."""
     moves = is_dynamic(gaussians.logits)
-    still_density, still_logits = voxelize(
-        _those(gaussians, ~moves), config.grid, config.occupancy.neighborhood
-    )
-    for ahead in moved_gaussians(network, _those(gaussians, moves), seconds, config):
-        density, logits = voxelize(ahead, config.grid, config.occupancy.neighborhood)
-        total = (density + still_density).clamp(max=1)
-        yield classify(total, logits.add_(still_logits), config.occupancy)
-
-
-def _those(gaussians: Gaussians, chosen: Tensor) -> Gaussians:
-    """The Gaussians where bool [N] holds."""
-    return replace(
-        gaussians, **{f.name: getattr(gaussians, f.name)[chosen] for f in fields(gaussians)}
-    )
+    ahead = list(moved_gaussians(network, gaussians.item(moves), seconds, config))
+    return voxelize_labels_each(gaussians.item(~moves), ahead, config.grid, config.occupancy)
 
 
 def moved_gaussians(

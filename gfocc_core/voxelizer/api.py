@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Literal
 
@@ -13,7 +14,8 @@ from gfocc_core.gaussians import Gaussians
 from gfocc_core.grid import VoxelGrid
 from gfocc_core.taxonomy import FREE_ID
 from gfocc_core.triton_support import triton_unusable
-from gfocc_core.voxelizer.reference import voxelize_reference, voxelize_where
+from gfocc_core.voxelizer.reference import voxelize_reference
+from gfocc_core.voxelizer.wanted_logits import Splat
 
 VoxelizerBackend = Literal["auto", "reference", "triton"]
 
@@ -120,6 +122,30 @@ def voxelize_moving(
     return labels, density, torch.where(density.unsqueeze(-1) > 0, velocity, 0)
 
 
+def voxelize_labels_each(
+    still: Gaussians, moving: Sequence[Gaussians], grid: VoxelGrid, config: OccupancyConfig
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """As `voxelize_labels` of `still` together with each of `moving`; what is still is splatted once.
+
+    By the reference: meant for a CPU, on a GPU the fused kernel is faster each time.
+
+    Args:
+        still: Gaussians without batch dimension, as those of `moving`.
+    """
+    _check(still, config.neighborhood, "reference")
+    rest = Splat(still, grid, config.neighborhood)
+    splats = [Splat(gaussians, grid, config.neighborhood) for gaussians in moving]
+    rest_mass = rest.mass()
+    masses = [rest_mass + splat.mass() for splat in splats]
+    reached = torch.zeros_like(rest_mass, dtype=torch.bool)
+    for mass in masses:
+        reached |= mass >= config.threshold
+    found = reached.nonzero().squeeze(1)
+    rest_logits = rest.logits_at(found)
+    for splat, mass in zip(splats, masses, strict=True):
+        yield _labelled(mass, found, rest_logits + splat.logits_at(found), grid, config)
+
+
 def classify(density: Tensor, logits: Tensor, config: OccupancyConfig) -> tuple[Tensor, Tensor]:
     """Labels uint8 [..., X, Y, Z] and density with the floor and ceiling of ALGORITHM 6 applied."""
     best = (logits.argmax(-1) + 1).to(torch.uint8)
@@ -131,11 +157,26 @@ def _reference_labels(
     gaussians: Gaussians, grid: VoxelGrid, config: OccupancyConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Labels and cleaned density [X, Y, Z] by the reference, and the density before it is clamped."""
-    mass, found, logits = voxelize_where(gaussians, grid, config.neighborhood, config.threshold)
-    density = _cleaned(mass.clamp(0, 1), config)
+    splat = Splat(gaussians, grid, config.neighborhood)
+    mass = splat.mass()
+    found = (mass >= config.threshold).nonzero().squeeze(1)
+    labels, density = _labelled(mass, found, splat.logits_at(found), grid, config)
+    return labels, density, mass.view(grid.shape)
+
+
+def _labelled(
+    mass: Tensor, found: Tensor, logits: Tensor, grid: VoxelGrid, config: OccupancyConfig
+) -> tuple[Tensor, Tensor]:
+    """Labels and cleaned density [X, Y, Z] from the logits [M, K] of all voxels that may be occupied.
+
+    Args:
+        mass: [X * Y * Z], not clamped.
+        found: flat positions int64 [M], among them all where mass reaches the threshold.
+    """
+    density = _cleaned(mass.clamp(0, 1).view(grid.shape), config)
     labels = torch.full((grid.num_voxels,), FREE_ID, dtype=torch.uint8, device=density.device)
     labels[found] = (logits.argmax(-1) + 1).to(torch.uint8)
-    return torch.where(density >= config.threshold, labels.view(grid.shape), FREE_ID), density, mass
+    return torch.where(density >= config.threshold, labels.view(grid.shape), FREE_ID), density
 
 
 def _cleaned(density: Tensor, config: OccupancyConfig) -> Tensor:

@@ -28,42 +28,14 @@ def voxelize_reference(
     """Density [X, Y, Z] and logits [X, Y, Z, K] of unbatched Gaussians."""
     values = torch.cat([gaussians.opacities.unsqueeze(-1), gaussians.logits], -1)
     sums = values.new_zeros(grid.num_voxels, values.shape[1])
-    for members, voxels, weights in _pairs(gaussians, grid, neighborhood):
+    for members, voxels, weights in splat_pairs(gaussians, grid, neighborhood):
         shares = weights.unsqueeze(-1) * values[members].unsqueeze(1)
         sums = sums.index_add_(0, voxels.flatten().long(), shares.flatten(0, 1))
     sums = sums.view(*grid.shape, -1)
     return sums[..., 0].clamp(0, 1), sums[..., 1:]
 
 
-def voxelize_where(
-    gaussians: Gaussians, grid: VoxelGrid, neighborhood: int, least: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The same, with logits only where they are wanted, which are few voxels. Not differentiable.
-
-    Returns:
-        density [X, Y, Z], not clamped, the flat positions int64 [M] of the voxels where it is at
-        least `least`, and their logits [M, K].
-    """
-    density = gaussians.opacities.new_zeros(grid.num_voxels)
-    every = []
-    for members, voxels, weights in _pairs(gaussians, grid, neighborhood):
-        shares = weights * gaussians.opacities[members, None]
-        density.index_add_(0, voxels.flatten(), shares.flatten())
-        every.append((members, voxels, weights))
-    found = (density >= least).nonzero().squeeze(1)
-    row = torch.full((grid.num_voxels,), -1, dtype=torch.int32, device=density.device)
-    row[found] = torch.arange(len(found), dtype=torch.int32, device=density.device)
-    logits = gaussians.logits.new_zeros(len(found), gaussians.logits.shape[1])
-    for members, voxels, weights in every:
-        rows = row.index_select(0, voxels.flatten())
-        cells = (rows >= 0).nonzero().squeeze(1)
-        own = gaussians.logits.index_select(0, members[cells // voxels.shape[1]])
-        own *= weights.flatten().index_select(0, cells).unsqueeze(1)
-        logits.index_add_(0, rows.index_select(0, cells).long(), own)
-    return density.view(grid.shape), found, logits
-
-
-def _pairs(
+def splat_pairs(
     gaussians: Gaussians, grid: VoxelGrid, neighborhood: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Chunk by chunk: numbers [P] of Gaussians, their voxels' flat positions and weights [P, R^3].

@@ -121,6 +121,24 @@ def test_splatting_what_stays_once_changes_nothing(
         torch.testing.assert_close(density, wanted)
 
 
+def test_what_moves_and_what_stays_can_fill_a_voxel_together(
+    accelerating: GaussianFlowNetwork, small_config: Config
+) -> None:
+    both = car_and_road(small_config.model.channels)
+    center = torch.tensor([0.4, 0.4, 0.2]).expand(2, 3)  # of a voxel
+    here = replace(both, means=center, opacities=both.opacities / 2)
+    config = replace(small_config, occupancy=replace(small_config.occupancy, threshold=0.6))
+    alone = [
+        voxelize_labels(here.item(torch.tensor([k])), config.grid, config.occupancy)[0]
+        for k in (0, 1)
+    ]
+    assert not any(bool((labels != FREE_ID).any()) for labels in alone)
+    together, apart = _splat_still_once(accelerating, here, [0.0, 1.0], config)
+    assert torch.equal(together[0], next(_splat_whole(accelerating, here, [0.0], config))[0])
+    assert bool((together[0] != FREE_ID).any())
+    assert not bool((apart[0] != FREE_ID).any())
+
+
 def test_forecasts_are_the_flow_heads_stamped_ahead(
     predictor: OccupancyPredictor, make_frame: MakeFrame
 ) -> None:
