@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from gfocc_core.model.deformable_sampling import SamplingProblem, sample_reference, sample_views
+from tests.core.interpreted import problems_when_interpreted
 
 SIZES = ((6, 9), (3, 5), (2, 2))
 DIFFERENTIABLE = ("values", "reference", "offsets", "weights")
@@ -109,36 +106,34 @@ def test_unknown_backend_is_named() -> None:
         sample_views(problem(), "numba")
 
 
-def run_interpreted(code: str) -> None:
-    """Run code that sees this module's names where kernels are interpreted."""
-    pytest.importorskip("triton")
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
-    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    done = subprocess.run(
-        [sys.executable, "-c", f"from test_deformable_sampling import *; {code}"],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-
-
 def train_after_predicting(device: str) -> None:
     """The same problem without, then with gradients, in one process."""
     with torch.inference_mode():
-        sample_views(problem(dtype=torch.float32, device=device), "triton")
-    compare_with_reference(device)
+        sample_views(problem(queries=2, dtype=torch.float32, device=device), "triton")
+    compare_with_reference(device, queries=2)
 
 
-@pytest.mark.parametrize(
-    "sizes", ["", "heads=3, channels=5, points=2", "batch=1, views=1", "queries=0"]
-)
-def test_kernels_equal_the_reference_in_the_interpreter(sizes: str) -> None:
-    run_interpreted(f"compare_with_reference('cpu', {sizes})")
+IN_INTERPRETER = {
+    "usual": "compare_with_reference('cpu', queries=4)",
+    "odd sizes": "compare_with_reference('cpu', queries=3, heads=3, channels=5, points=2)",
+    "one view": "compare_with_reference('cpu', batch=1, views=1)",
+    "no query": "compare_with_reference('cpu', queries=0)",
+    "training after a prediction": "train_after_predicting('cpu')",
+}
 
 
-def test_training_goes_on_after_a_prediction() -> None:
-    run_interpreted("train_after_predicting('cpu')")
+@pytest.fixture(scope="module")
+def problems(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
+    folder = tmp_path_factory.mktemp("interpreter")
+    return problems_when_interpreted(__name__, IN_INTERPRETER.values(), folder)
+
+
+@pytest.mark.parametrize("case", IN_INTERPRETER)
+def test_kernels_equal_the_reference_in_the_interpreter(
+    case: str, problems: dict[str, str | None]
+) -> None:
+    problem = problems[IN_INTERPRETER[case]]
+    assert problem is None, problem
 
 
 @pytest.mark.gpu

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ from gfocc_core.inference.resize import (
     resize_images,
 )
 from gfocc_core.preprocess import place_image
+from tests.core.interpreted import problems_when_interpreted
 
 INPUT = ImageConfig(height=20, width=48)
 RIGS = {
@@ -90,16 +88,12 @@ def test_rows_above_the_crop_are_not_needed() -> None:
     assert pack_images(((900, 1600),), plan, torch.device("cpu")).sizes == ((583, 1600),)
 
 
-@pytest.mark.parametrize("call", ["'mixed'], missing=0", "'cut at the sides'], torch.bfloat16"])
-def test_kernel_equals_torch_in_the_interpreter(call: str) -> None:
-    pytest.importorskip("triton")
-    code = f"from test_resize import *; compare_with_torch(RIGS[{call})"
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
-    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+def test_kernel_equals_torch_in_the_interpreter(tmp_path: Path) -> None:
+    calls = (
+        "compare_with_torch(RIGS['mixed'], missing=0)",
+        "compare_with_torch(RIGS['cut at the sides'], torch.bfloat16)",
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert problems_when_interpreted(__name__, calls, tmp_path) == dict.fromkeys(calls)
 
 
 @pytest.mark.gpu

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +14,7 @@ from gfocc_core.grid import OCC3D_GRID, VoxelGrid
 from gfocc_core.triton_support import triton_unusable
 from gfocc_core.voxelizer import voxelize, voxelize_labels
 from gfocc_core.voxelizer.api import VoxelizerBackend
+from tests.core.interpreted import problems_when_interpreted
 
 PROPERTIES = ("means", "scales", "quats", "opacities", "logits")
 SMALL = VoxelGrid(lower=(-2.0, -2.0, -1.0), shape=(10, 9, 6))
@@ -231,41 +227,17 @@ IN_INTERPRETER = {
     "runs and tiles": "runs_and_tiles_do_not_matter()",
 }
 
-RUN_ALL = """
-import json, sys, traceback
-from test_voxelizer_triton import *
-problems = {}
-for name, code in IN_INTERPRETER.items():
-    try:
-        exec(code)
-    except Exception:
-        problems[name] = traceback.format_exc()[-2000:]
-    else:
-        problems[name] = None
-json.dump(problems, open(sys.argv[1], "w"))
-"""
-
 
 @pytest.fixture(scope="module")
 def problems(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
-    """What went wrong in each case of IN_INTERPRETER, all run by one process that interprets."""
-    pytest.importorskip("triton")
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
-    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    answer = tmp_path_factory.mktemp("interpreter") / "problems.json"
-    done = subprocess.run(
-        [sys.executable, "-c", RUN_ALL, str(answer)],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(answer.read_text())
+    folder = tmp_path_factory.mktemp("interpreter")
+    return problems_when_interpreted(__name__, IN_INTERPRETER.values(), folder)
 
 
 @pytest.mark.parametrize("case", IN_INTERPRETER)
 def test_in_the_interpreter(case: str, problems: dict[str, str | None]) -> None:
-    assert problems[case] is None, problems[case]
+    problem = problems[IN_INTERPRETER[case]]
+    assert problem is None, problem
 
 
 def test_without_a_gpu_the_reference_is_taken_and_triton_says_why() -> None:
