@@ -116,6 +116,7 @@ class FrameAssembler(Generic[T]):
         jumped = False
         if stream.restarts_with(image, self._settings.time_jump_s):
             self._drops.count(Drop.TIME_JUMP, camera, times=stream.clear())
+            self._give_up([a for a in self._pending if a.camera == camera])
             jumped = is_anchor and self._restart(image)
         elif is_anchor and self._was_led_astray(camera, image):
             jumped = self._restart(image)
@@ -167,9 +168,7 @@ class FrameAssembler(Generic[T]):
         """
         jump_s = self._settings.time_jump_s
         horizon_ns = image.stamp_ns + round(jump_s * 1e9)
-        for anchor in [a for a in self._pending if a.image.stamp_ns > horizon_ns]:
-            self._pending.remove(anchor)
-            self._drops.count(Drop.TIME_JUMP, anchor.camera)
+        self._give_up([a for a in self._pending if a.image.stamp_ns > horizon_ns])
         for camera, stream in self._streams.items():
             if stream.is_of_old_run(horizon_ns, image.arrival_s - jump_s):
                 self._drops.count(Drop.TIME_JUMP, camera, times=stream.clear())
@@ -178,6 +177,12 @@ class FrameAssembler(Generic[T]):
         self._last = None
         self._epoch += 1
         return True
+
+    def _give_up(self, anchors: list[_Anchor[T]]) -> None:
+        """Pending anchors of a time that is over form no set."""
+        for anchor in anchors:
+            self._pending.remove(anchor)
+            self._drops.count(Drop.TIME_JUMP, anchor.camera)
 
     def _add_anchor(self, anchor: _Anchor[T]) -> None:
         if anchor.camera == self._settings.reference_camera:

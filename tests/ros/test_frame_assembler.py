@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gfocc_ros.frames.drops import Drop, DropCounters
@@ -330,8 +330,19 @@ arrivals = st.lists(
 )
 
 
+def test_a_short_bag_that_loops_before_its_first_set_is_whole_gives_each_instant_once() -> None:
+    rig = Rig()
+    for arrival, stamp in ((1000, 100), (1010, 650), (1020, 100), (1030, 650)):
+        rig.push("front", stamp, arrival_ms=arrival)
+    rig.poll(2000)
+    assert [s.stamp_ns for s in rig.sets] == [100 * MS, 650 * MS]
+    assert [s.arrival_s for s in rig.sets] == [1.02, 1.03]
+    assert rig.dropped(Drop.TIME_JUMP) == 2
+
+
 @settings(max_examples=300, deadline=None)
 @given(arrivals, st.integers(1, 3), st.integers(1, 6))
+@example([("front", 1, 0), ("front", 502, 0), ("front", 1, 0)], 1, 2)
 def test_any_arrivals_keep_the_promises(
     events: list[tuple[str, int, int]], min_cameras: int, queue_size: int
 ) -> None:
