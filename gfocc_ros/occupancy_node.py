@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,9 @@ EXIT_LIMIT_S = 1.5
 STOP_TIMEOUT_S = 0.8
 """How long a running prediction may hold up the exit."""
 
+SIGNAL_DELAY_S = 0.05
+"""How much later than rclpy, which ends its context, this process may learn of a signal."""
+
 SWITCH_INTERVAL_S = 5e-4
 """How long a thread keeps Python's lock while another one waits for it. Python's own 5 ms are what
 each handover from callbacks to a decoder or to the worker would cost."""
@@ -38,7 +42,26 @@ def main(args: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     end_on_signals(EXIT_LIMIT_S)  # before rclpy's own handlers, which call these
-    node: OccupancyNode | None = None
+    made: list[OccupancyNode] = []
+    try:
+        code = _run(args, made)
+        ignore_signals()
+    except KeyboardInterrupt:  # out here: it may come while another exception is dealt with
+        code = 0
+        ignore_signals()
+    if code:
+        return code
+    while made:
+        node = made.pop()
+        node.stop(STOP_TIMEOUT_S)
+        node.destroy_node()
+        del node
+    _leave()
+    return 0
+
+
+def _run(args: Sequence[str] | None, made: list[OccupancyNode]) -> int:
+    """Until the end is asked for; the node is put into `made`. Returns 2 for bad input, else 0."""
     try:
         concern = use_large_images_profile(harm="clouds of more than 0.5 MB may come late")
         try:
@@ -49,6 +72,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
         try:
             node = OccupancyNode()
+            made.append(node)
             if concern:
                 node.get_logger().warning(concern)
             if node.parameters.autostart:
@@ -58,17 +82,12 @@ def main(args: Sequence[str] | None = None) -> int:
                 return _refuse(error)
             raise
         rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except ExternalShutdownException:
         pass
     except Exception:
+        time.sleep(SIGNAL_DELAY_S)
         if not is_asked_to_end():
             raise  # else a signal ended the context under rclpy's hands, which raises many things
-    ignore_signals()
-    if node is not None:
-        node.stop(STOP_TIMEOUT_S)
-        node.destroy_node()
-    node = None
-    _leave()
     return 0
 
 

@@ -30,6 +30,25 @@ hashlib.pbkdf2_hmac("sha256", b"x", b"y", 2**31 - 1)
 }
 
 
+NODE_THAT_FAILS = """
+import os, signal, sys, threading, types
+
+class OccupancyNode:
+    def __init__(self):
+        print("up", flush=True)
+        if number:
+            threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+        raise RuntimeError("context is invalid")
+
+number = {number}
+sys.modules["gfocc_ros.node"] = types.SimpleNamespace(
+    OccupancyNode=OccupancyNode, TransitionError=KeyError
+)
+from gfocc_ros.occupancy_node import main
+sys.exit(main([]))
+"""
+
+
 def started(program: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", START + program]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -68,3 +87,15 @@ time.sleep(1.0)
 sys.exit(5)
 """
     assert started(program).wait(30) == 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_while_rclpys_complaint_of_it_is_dealt_with_ends_the_node(
+    number: signal.Signals,
+) -> None:
+    process = started(NODE_THAT_FAILS.replace("{number}", str(int(number))))
+    assert process.wait(30) == 0
+
+
+def test_the_same_complaint_without_a_signal_is_an_error() -> None:
+    assert started(NODE_THAT_FAILS.replace("{number}", "0")).wait(30) == 1
