@@ -134,16 +134,17 @@ def voxelize_labels_each(
     """
     _check(still, config.neighborhood, "reference")
     rest = Splat(still, grid, config.neighborhood)
-    splats = [Splat(gaussians, grid, config.neighborhood) for gaussians in moving]
     rest_mass = rest.mass()
-    masses = [rest_mass + splat.mass() for splat in splats]
+    # Splatted again below: they are few, and if they are not, keeping all of them takes memory.
+    masses = [rest_mass + Splat(few, grid, config.neighborhood).mass() for few in moving]
     reached = torch.zeros_like(rest_mass, dtype=torch.bool)
     for mass in masses:
         reached |= mass >= config.threshold
     found = reached.nonzero().squeeze(1)
     rest_logits = rest.logits_at(found)
-    for splat, mass in zip(splats, masses, strict=True):
-        yield _labelled(mass, found, rest_logits + splat.logits_at(found), grid, config)
+    for few, mass in zip(moving, masses, strict=True):
+        logits = rest_logits + Splat(few, grid, config.neighborhood).logits_at(found)
+        yield _labelled(mass, found, logits, grid, config)
 
 
 def classify(density: Tensor, logits: Tensor, config: OccupancyConfig) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from gfocc_core.synthetic import keyframe
 from gfocc_core.synthetic.config import SyntheticConfig
+from gfocc_core.synthetic.export import generate
 from gfocc_core.synthetic.world import World
 from tests.core.synthetic_worlds import street_world
 
@@ -26,6 +28,15 @@ def build_street(name: str, seed: int, *_: Any) -> World:
 def use_the_street(patch: pytest.MonkeyPatch) -> None:
     """Every scene generated from here on is the hand-made street."""
     patch.setattr(keyframe, "build_world", build_street)
+
+
+def write_street_dataset(folder: Path) -> SyntheticConfig:
+    """Write BASE with one sweep between keyframes to a new folder."""
+    config = replace(BASE, out=folder, sweeps_per_keyframe=1)
+    with pytest.MonkeyPatch.context() as patch:
+        use_the_street(patch)
+        generate(config)
+    return config
 
 
 def digests(folder: Path) -> dict[str, str]:

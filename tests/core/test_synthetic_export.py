@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,13 @@ from gfocc_core.data.training_dataset import TrainingDataset
 from gfocc_core.grid import OCC3D_GRID
 from gfocc_core.synthetic import VERSION
 from gfocc_core.synthetic.config import SyntheticConfig
-from gfocc_core.synthetic.export import generate
 from gfocc_core.taxonomy import FREE_ID
-from tests.core.street_dataset import BASE, SLOPE, build_street, use_the_street
+from tests.core.street_dataset import (
+    SLOPE,
+    build_street,
+    use_the_street,
+    write_street_dataset,
+)
 from tests.core.synthetic_worlds import CAR_SPEED
 
 
@@ -36,12 +39,8 @@ def _hand_made_world(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SyntheticConfig]:
-    config = replace(BASE, out=tmp_path_factory.mktemp("data") / "d", sweeps_per_keyframe=1)
-    with pytest.MonkeyPatch.context() as patch:
-        use_the_street(patch)
-        generate(config)
-    return config
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> SyntheticConfig:
+    return write_street_dataset(tmp_path_factory.mktemp("data") / "d")
 
 
 @pytest.fixture(scope="module")

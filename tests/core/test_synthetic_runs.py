@@ -19,7 +19,7 @@ from gfocc_core.synthetic.config import SyntheticConfig
 from gfocc_core.synthetic.export import generate
 from gfocc_core.synthetic.keyframe import KeyframeMaker
 from gfocc_core.synthetic.workers import Chunk, share_out
-from tests.core.street_dataset import BASE, digests, use_the_street
+from tests.core.street_dataset import BASE, digests, use_the_street, write_street_dataset
 
 
 @pytest.fixture(autouse=True)
@@ -29,12 +29,7 @@ def _hand_made_world(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> SyntheticConfig:
-    """A whole dataset."""
-    config = replace(BASE, out=tmp_path_factory.mktemp("data") / "d", sweeps_per_keyframe=1)
-    with pytest.MonkeyPatch.context() as patch:
-        use_the_street(patch)
-        generate(config)
-    return config
+    return write_street_dataset(tmp_path_factory.mktemp("data") / "d")
 
 
 class Killed(BaseException):
